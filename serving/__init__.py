@@ -1,0 +1,1 @@
+"""Answers requests from a release; never imports the batch stack."""
