@@ -1,0 +1,48 @@
+"""Settings: one YAML file says where a data set lies, what it means, and how its models are trained."""
+
+from components.config.dataset import (
+    ContextColumn,
+    DatasetConfig,
+    EventsConfig,
+    FeatureColumn,
+    FeatureKind,
+    FileFormat,
+    ItemsConfig,
+    SplitConfig,
+    TableConfig,
+    TaskConfig,
+    UsersConfig,
+)
+from components.config.load import load_config, parse_config
+from components.config.pipeline import (
+    EvaluationConfig,
+    IndexConfig,
+    PipelineConfig,
+    RankingConfig,
+    RetrievalConfig,
+    SamplesConfig,
+    ValidationConfig,
+)
+
+__all__ = [
+    "ContextColumn",
+    "DatasetConfig",
+    "EvaluationConfig",
+    "EventsConfig",
+    "FeatureColumn",
+    "FeatureKind",
+    "FileFormat",
+    "IndexConfig",
+    "ItemsConfig",
+    "PipelineConfig",
+    "RankingConfig",
+    "RetrievalConfig",
+    "SamplesConfig",
+    "SplitConfig",
+    "TableConfig",
+    "TaskConfig",
+    "UsersConfig",
+    "ValidationConfig",
+    "load_config",
+    "parse_config",
+]

@@ -1,0 +1,163 @@
+"""What a user's own data is: files, columns, features, tasks."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from components.config.settings import Settings
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
+
+
+class FileFormat(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON_LINES = "jsonl"
+
+
+class FeatureKind(StrEnum):
+    """How a column is read and what the models make of it."""
+
+    ID = "id"  # one of very many values: an embedding each
+    CATEGORICAL = "categorical"  # one of few values
+    MULTI_VALUED = "multi_valued"  # several values: a list, or a string cut at `separator`
+    NUMBER = "number"
+    TEXT = "text"  # lower-cased words
+    TIMESTAMP = "timestamp"  # becomes the age in days at the moment of the request
+
+
+class TableConfig(Settings):
+    """One or more files of one table. A relative path counts from the folder of the config file."""
+
+    path: Path = Field(description="a file, a folder, or a pattern with * in it")
+    format: FileFormat = FileFormat.CSV
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str | None = Field(default='"', min_length=1, max_length=1, description="null when fields are never quoted")
+
+
+class FeatureColumn(Settings):
+    column: str = Field(min_length=1)
+    kind: FeatureKind
+    separator: str | None = Field(default=None, min_length=1, description="cuts a multi_valued string")
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
+    values: tuple[str, ...] | None = Field(default=None, description="the only values that are valid")
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _fields_fit_kind(self) -> Self:
+        if self.separator is not None and self.kind is not FeatureKind.MULTI_VALUED:
+            raise ValueError(f"separator belongs to kind multi_valued, not to {self.kind}")
+        if self.values is not None and self.kind not in (FeatureKind.CATEGORICAL, FeatureKind.MULTI_VALUED):
+            raise ValueError(f"values belongs to kinds categorical and multi_valued, not to {self.kind}")
+        if (self.min is not None or self.max is not None) and self.kind is not FeatureKind.NUMBER:
+            raise ValueError(f"min and max belong to kind number, not to {self.kind}")
+        return self
+
+
+class ContextColumn(Settings):
+    """A column of the event file that is known when a request arrives, such as the device."""
+
+    column: str = Field(min_length=1)
+    kind: Literal[FeatureKind.CATEGORICAL] = FeatureKind.CATEGORICAL
+    values: tuple[str, ...] | None = None
+
+
+class EventColumns(Settings):
+    """Which columns of the event file play which part; only the first three must be there."""
+
+    user_id: str
+    item_id: str
+    timestamp: str
+    event_id: str | None = Field(default=None, description="without it, equal rows are one event")
+    type: str | None = None
+    value: str | None = None
+    request_id: str | None = None
+    position: str | None = None
+    propensity: str | None = Field(default=None, description="probability with which the item was shown")
+    received: str | None = Field(default=None, description="when the event arrived; late rows are those far behind it")
+
+
+class EventsConfig(TableConfig):
+    columns: EventColumns
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    type: Name = Field(default="event", description="the type of every event when no column says it")
+    context: dict[Name, ContextColumn] = {}
+    late_after_s: int = Field(default=3600, ge=0, description="an event this long under way is counted as late")
+    max_reject_share: float = Field(default=0.01, ge=0, le=1, description="a larger share of bad rows stops the run")
+
+
+class ItemsConfig(TableConfig):
+    id: str
+    title: str | None = Field(default=None, description="the column shown to people")
+    created: str | None = Field(default=None, description="column of the moment since when the item exists")
+    created_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    features: dict[Name, FeatureColumn] = {}
+
+
+class UsersConfig(TableConfig):
+    id: str
+    features: dict[Name, FeatureColumn] = {}
+
+
+class TaskConfig(Settings):
+    """One outcome to predict.
+
+    ``{}``: that the event happened at all. ``event: click``: that a click followed the impression.
+    ``when: "value >= 4"``: a threshold on the event's value. ``kind: regression``: the value itself.
+    """
+
+    event: Name | None = None
+    when: str | None = None
+    kind: Literal["binary", "regression"] = "binary"
+    weight: float = Field(default=1.0, ge=0, description="of the task's loss, and of its score in the combined score")
+
+    @model_validator(mode="after")
+    def _threshold_parses(self) -> Self:
+        if self.when is not None and not THRESHOLD.match(self.when):
+            raise ValueError(f"found {self.when!r}, wanted a comparison of the value, such as 'value >= 4'")
+        if self.kind == "regression" and self.when is not None:
+            raise ValueError("a regression task predicts the value itself and takes no `when`")
+        return self
+
+    @property
+    def threshold(self) -> tuple[str, float] | None:
+        match = THRESHOLD.match(self.when or "")
+        return (match[1], float(match[2])) if match else None
+
+
+class SplitConfig(Settings):
+    """``time``: the last shares of the events by time. ``leave_last_out``: each user's last two events."""
+
+    kind: Literal["time", "leave_last_out"] = "time"
+    eval: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for validation (time)")
+    test: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for test (time)")
+
+
+class DatasetConfig(Settings):
+    events: EventsConfig
+    items: ItemsConfig | None = None
+    users: UsersConfig | None = None
+    context: tuple[Literal["hour", "weekday"], ...] = ("hour", "weekday")
+    tasks: dict[Name, TaskConfig] = Field(min_length=1)
+
+    @property
+    def item_features(self) -> dict[str, FeatureColumn]:
+        return self.items.features if self.items else {}
+
+    @property
+    def user_features(self) -> dict[str, FeatureColumn]:
+        return self.users.features if self.users else {}
+
+    def resolved(self, folder: Path) -> Self:
+        """The same settings with every path absolute, relative ones counted from ``folder``."""
+        changes = {
+            name: table.model_copy(update={"path": (folder / table.path).resolve()})
+            for name in ("events", "items", "users")
+            if (table := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=changes)

@@ -1,0 +1,158 @@
+"""How the pipeline works on a data set: samples, validation, models, gates. Every key has a default."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from components.config.dataset import DatasetConfig, Name, SplitConfig
+from components.config.settings import Settings
+
+
+class SamplesConfig(Settings):
+    positive: Name | None = Field(
+        default=None,
+        description="the binary task that recall is trained on and the funnel is judged by; default: the first",
+    )
+    impressions: Name | None = Field(
+        default=None,
+        description="event type of logged impressions; without it every event is a positive, negatives are drawn",
+    )
+    history_types: tuple[Name, ...] | None = Field(
+        default=None, description="event types that enter the user's history; default: all but impressions"
+    )
+    history_length: int = Field(default=50, ge=1, le=1000)
+    negatives: int = Field(
+        default=4, ge=0, le=200, description="drawn for each positive where there are no impressions"
+    )
+    negative_power: float = Field(default=0.75, ge=0, le=1, description="drawn in proportion to popularity ** power")
+    impression_keep_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of training impressions without an outcome to keep; the weight makes up for it",
+    )
+    outcome_window_s: int = Field(default=86_400, gt=0, description="how long after an impression its outcome may come")
+    split: SplitConfig = SplitConfig()
+    seed: int = 17
+
+
+class ValidationConfig(Settings):
+    stop_at: Literal["warning", "error", "never"] = Field(
+        default="error", description="the least severity of an anomaly that stops the run"
+    )
+    drift_threshold: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="L-infinity distance of a categorical feature between train and eval that is a warning",
+    )
+
+
+class TrainingConfig(Settings):
+    batch_size: int = Field(default=512, ge=1)
+    epochs: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation metric before stopping")
+    seed: int = 17
+
+
+class RetrievalConfig(TrainingConfig):
+    embedding_dim: int = Field(default=64, ge=2, le=1024)
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    id_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items"
+    )
+    temperature: float = Field(default=0.1, gt=0)
+    epochs: int = Field(default=20, ge=1)
+
+
+class IndexConfig(Settings):
+    min_recall: float = Field(default=0.95, ge=0, le=1, description="least recall@100 of ScaNN against the exact index")
+    exact_below: int = Field(
+        default=2_000, ge=0, description="a catalogue smaller than this is searched exhaustively by ScaNN"
+    )
+    reorder: int = Field(default=400, ge=1, description="candidates that ScaNN scores exactly")
+
+
+class RankingConfig(TrainingConfig):
+    model: Literal["dcn_v2"] = "dcn_v2"
+    embedding_dim: int = Field(default=32, ge=2, le=1024)
+    cross_layers: int = Field(default=2, ge=1, le=8)
+    hidden: tuple[int, ...] = (128, 64)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    recall_negatives: int = Field(default=8, ge=0, le=200, description="negatives taken from what recall returns")
+    candidates: int = Field(default=300, ge=1, description="how many recalled items are ranked")
+    epochs: int = Field(default=10, ge=1)
+
+
+class EvaluationConfig(Settings):
+    k: tuple[int, ...] = (10, 50, 100)
+    max_queries: int = Field(
+        default=20_000, ge=1, description="test moments judged; drawn with a seed when there are more"
+    )
+    exclude_seen: bool = Field(default=True, description="never recommend what the user has already had")
+    min_ratio_to_popularity: float = Field(default=1.0, ge=0)
+    min_ratio_to_previous: float = Field(default=0.98, ge=0, description="of the last release's metric")
+    min_auc: float = Field(default=0.5, ge=0, le=1, description="of the first task, on the test split")
+    slices: tuple[str, ...] = Field(default=(), description="features whose values get their own metrics")
+
+
+class BulkConfig(Settings):
+    users: Literal["all", "none"] = "all"
+    length: int = Field(default=20, ge=1, le=1000)
+
+
+class PipelineConfig(Settings):
+    """Everything ``winnow run`` reads."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    description: str = ""
+    dataset: DatasetConfig
+    samples: SamplesConfig = SamplesConfig()
+    validation: ValidationConfig = ValidationConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
+    index: IndexConfig = IndexConfig()
+    ranking: RankingConfig = RankingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    bulk: BulkConfig = BulkConfig()
+
+    @property
+    def positive_task(self) -> str:
+        return self.samples.positive or next(iter(self.dataset.tasks))
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        tasks = self.dataset.tasks
+        task = tasks.get(self.positive_task)
+        if task is None:
+            raise ValueError(
+                f"samples.positive: found {self.samples.positive!r}, wanted one of dataset.tasks: {sorted(tasks)}"
+            )
+        if task.kind != "binary":
+            raise ValueError(f"samples.positive: task {self.positive_task!r} is {task.kind}, wanted a binary one")
+        if self.samples.impressions is None:
+            needing = sorted(name for name, other in tasks.items() if other.event is not None)
+            if needing and self.dataset.events.columns.type is None:
+                raise ValueError(
+                    f"dataset.tasks.{needing[0]}.event: there is no dataset.events.columns.type to tell events apart"
+                )
+        elif self.dataset.events.columns.type is None:
+            raise ValueError("samples.impressions needs dataset.events.columns.type, which says the type of each event")
+        elif self.dataset.events.columns.request_id is None:
+            raise ValueError(
+                "samples.impressions needs dataset.events.columns.request_id, which joins an outcome to its impression"
+            )
+        known = {
+            *self.dataset.item_features,
+            *self.dataset.user_features,
+            *self.dataset.context,
+            *self.dataset.events.context,
+        }
+        for name in self.evaluation.slices:
+            if name not in known:
+                raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
+        shared = set(self.dataset.item_features) & set(self.dataset.user_features)
+        if shared:
+            raise ValueError(f"dataset: {sorted(shared)} names both an item and a user feature; wanted different names")
+        return self

@@ -1,0 +1,148 @@
+"""Read the item and user tables and complete them with the ids that only the events know."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.config.dataset import DatasetConfig, FeatureColumn, FeatureKind, ItemsConfig, UsersConfig
+from components.errors import DataError
+from components.ingest.events import as_id, to_ms
+from components.ingest.files import parts, read_part
+from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema
+
+WORD = re.compile(r"\w+")
+MAX_WORDS = 64
+
+
+def read_items(dataset: DatasetConfig) -> pa.Table | None:
+    """The item table as configured, one row an id (the first counts), sorted; ``created_ms`` is null where unknown."""
+    if dataset.items is None:
+        return None
+    config = dataset.items
+    extra = [("dataset.items.title", config.title), ("dataset.items.created", config.created)]
+    raw, file = _read(config, "dataset.items", [(key, name) for key, name in extra if name])
+    columns = {"item_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.items.id")}
+    columns["title"] = raw.column(config.title).combine_chunks().cast(pa.string()) if config.title else columns["item_id"]
+    if config.created:
+        columns["created_ms"], unreadable, outside = to_ms(raw.column(config.created).combine_chunks(), config.created_unit)
+        if raw.num_rows and (unreadable | outside).all():
+            raise DataError(
+                f"{file}: no {config.created!r} can be read as {config.created_unit} between 1990 and 2100; "
+                "correct dataset.items.created_unit"
+            )
+    else:
+        columns["created_ms"] = pa.nulls(raw.num_rows, pa.int64())
+    columns |= _features(raw, config.features, file, "dataset.items")
+    return _one_row_an_id(pa.table(columns), "item_id", file, "dataset.items.id")
+
+
+def read_users(dataset: DatasetConfig) -> pa.Table | None:
+    """The user table as configured, one row an id, sorted."""
+    if dataset.users is None:
+        return None
+    config = dataset.users
+    raw, file = _read(config, "dataset.users", [])
+    columns = {"user_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.users.id")}
+    columns |= _features(raw, config.features, file, "dataset.users")
+    return _one_row_an_id(pa.table(columns), "user_id", file, "dataset.users.id")
+
+
+def complete_items(items: pa.Table | None, dataset: DatasetConfig, first_seen_ms: dict[str, int], fallback_ms: int) -> pa.Table:
+    """The catalogue of every item of the table and of the events.
+
+    Args:
+      first_seen_ms: each item of the events, with the time of its first event.
+      fallback_ms: ``created_ms`` of an item of which neither table nor events know it.
+    """
+    features = dataset.item_features
+    known = items.column("item_id").to_pylist() if items is not None else []
+    unknown = sorted(set(first_seen_ms) - set(known))
+    _check_overlap("item", known, unknown, len(first_seen_ms))
+    added = {"item_id": pa.array(unknown, pa.string()), "title": pa.array(unknown, pa.string()),
+             "created_ms": pa.nulls(len(unknown), pa.int64())}  # fmt: skip
+    table = _stacked(items, added, features).sort_by("item_id")
+    seen = pa.array([first_seen_ms.get(item, fallback_ms) for item in table.column("item_id").to_pylist()], pa.int64())
+    created = pc.coalesce(table.column("created_ms"), seen)
+    table = table.set_column(table.schema.get_field_index("created_ms"), "created_ms", created)
+    title = pc.coalesce(table.column("title"), table.column("item_id"))
+    table = table.set_column(table.schema.get_field_index("title"), "title", title)
+    return table.select(items_schema(features).names).cast(items_schema(features))
+
+
+def complete_users(users: pa.Table | None, dataset: DatasetConfig, active: Iterable[str]) -> pa.Table:
+    """The catalogue of every user of the table and of the events."""
+    active = set(active)
+    known = users.column("user_id").to_pylist() if users is not None else []
+    unknown = sorted(active - set(known))
+    _check_overlap("user", known, unknown, len(active))
+    table = _stacked(users, {"user_id": pa.array(unknown, pa.string())}, dataset.user_features).sort_by("user_id")
+    schema = users_schema(dataset.user_features)
+    return table.select(schema.names).cast(schema)
+
+
+def _read(table: ItemsConfig | UsersConfig, key: str, extra: list[tuple[str, str]]) -> tuple[pa.Table, Path]:
+    columns = [(f"{key}.id", table.id), *extra]
+    columns += [(f"{key}.features.{name}.column", feature.column) for name, feature in table.features.items()]
+    batches: list[pa.RecordBatch] = []
+    bad: list[str] = []
+    pieces = parts(table, key)
+    for part in pieces:
+        reader = read_part(table, key, part, columns, lambda row, _, reason, part=part: bad.append(f"{part.path} row {row}: {reason}"))
+        batches += [batch for _, batch in reader]
+    if bad:
+        raise DataError(f"{len(bad)} malformed rows in {key}, the first: {bad[0]}; correct them, or {key}.delimiter and {key}.quote")
+    if not sum(batch.num_rows for batch in batches):
+        raise DataError(f"{pieces[0].path}: holds no rows; wanted {key.split('.')[-1]}, or no key {key} at all")
+    return pa.Table.from_batches(batches).unify_dictionaries(), pieces[0].path
+
+
+def _features(raw: pa.Table, features: dict[str, FeatureColumn], file: Path, key: str) -> dict[str, pa.Array]:
+    return {
+        name: _feature(raw.column(feature.column).combine_chunks(), feature, file, f"{key}.features.{name}")
+        for name, feature in features.items()
+    }
+
+
+def _feature(column: pa.Array, feature: FeatureColumn, file: Path, key: str) -> pa.Array:
+    try:
+        if feature.kind is FeatureKind.NUMBER:
+            return column.cast(pa.float64()).cast(pa.float32())
+        if feature.kind is FeatureKind.TIMESTAMP:
+            return to_ms(column, feature.timestamp_unit)[0]
+        if feature.kind is FeatureKind.TEXT:
+            words = [None if text is None else WORD.findall(text.lower())[:MAX_WORDS] for text in column.cast(pa.string()).to_pylist()]
+            return pa.array(words, pa.list_(pa.string()))
+        if feature.kind is FeatureKind.MULTI_VALUED:
+            if pa.types.is_list(column.type):
+                return column.cast(pa.list_(pa.string()))
+            return pc.split_pattern(column.cast(pa.string()), feature.separator or "|")
+        return column.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{file}: {key} cannot be read as {feature.kind}: {error}") from error
+
+
+def _one_row_an_id(table: pa.Table, id_column: str, file: Path, key: str) -> pa.Table:
+    ids = table.column(id_column)
+    if ids.null_count:
+        raise DataError(f"{file}: {ids.null_count} rows have no {key}; wanted an id in each")
+    _, first = np.unique(ids.to_numpy(zero_copy_only=False).astype(str), return_index=True)
+    return table.take(pa.array(np.sort(first))).sort_by(id_column)
+
+
+def _check_overlap(kind: str, known: list[str], unknown: list[str], active_count: int) -> None:
+    if known and active_count and len(unknown) == active_count:
+        raise DataError(
+            f"no {kind} id of the events is in dataset.{kind}s: events have ids like {unknown[0]!r}, the table has ids like "
+            f"{known[0]!r}; wanted the same ids, written alike, in both"
+        )
+
+
+def _stacked(table: pa.Table | None, added: dict[str, pa.Array], features: dict[str, FeatureColumn]) -> pa.Table:
+    size = len(next(iter(added.values())))
+    added |= {name: pa.nulls(size, ARROW_TYPES[feature.kind]) for name, feature in features.items()}
+    extension = pa.table(added)
+    return extension if table is None else pa.concat_tables([table, extension.select(table.column_names).cast(table.schema)])

@@ -1,0 +1,1 @@
+"""The contracts between the parts: events, catalogue, samples, release manifest."""
