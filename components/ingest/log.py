@@ -1,6 +1,5 @@
 """Write one UTC day of the event log: duplicates out, in the order of time."""
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +81,3 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64)
 
-
-def stable_hash(text: str) -> int:
-    """The same number in every process, unlike ``hash``."""
-    return zlib.crc32(text.encode())

@@ -1,0 +1,279 @@
+"""Make the samples of a group of users, column by column."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from components.config import PipelineConfig
+from components.config.dataset import FeatureKind, TaskConfig
+from components.features.user import UserPast, UserValues
+from components.samples.plan import SamplePlan
+from components.schema import samples as names
+from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
+
+ROWS_PER_BATCH = 16_384
+TRAIN, EVAL, TEST = range(3)
+COMPARE = {">=": np.greater_equal, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less}
+MS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items and users that samples are joined with, in the order of their index."""
+
+    items: pa.Table
+    users: pa.Table
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The sampled rows of a group of users.
+
+    Attributes:
+      row: int64 [n]; the row in the group's events.
+      split: int8 [n].
+      labels: each task → float32 [n], NaN where it was not observed.
+      weight: float32 [n].
+    """
+
+    row: NDArray[np.int64]
+    split: NDArray[np.int8]
+    labels: dict[str, NDArray[np.float32]]
+    weight: NDArray[np.float32]
+
+    def take(self, chosen: NDArray[np.int64]) -> "Moments":
+        labels = {name: label[chosen] for name, label in self.labels.items()}
+        return Moments(self.row[chosen], self.split[chosen], labels, self.weight[chosen])
+
+
+class UserGroup:
+    """All events of some users, and the samples made of them."""
+
+    def __init__(self, events: pa.Table, catalogue: Catalogue, config: PipelineConfig, plan: SamplePlan) -> None:
+        self._config, self._plan, self._catalogue = config, plan, catalogue
+        users = events.column("user_id").combine_chunks().dictionary_encode()
+        code = users.indices.to_numpy().astype(np.int64)
+        timestamp = events.column("timestamp_ms").to_numpy()
+        order = np.lexsort((timestamp, code))
+        self._events = events.take(pa.array(order)).combine_chunks()
+        self.user_ids = users.dictionary
+        self.user = code[order]
+        self.timestamp_ms = timestamp[order]
+        types = pc.index_in(self._events.column("type"), pa.array(plan.types, pa.string())).fill_null(-1)
+        self.type = types.to_numpy().astype(np.int16)
+        self.item = pc.index_in(self._events.column("item_id"), catalogue.items.column("item_id").combine_chunks()).to_numpy()
+        self.value = self._events.column("value").fill_null(np.nan).to_numpy()
+        self.past_rows = np.flatnonzero(self.type >= 0)
+        none_forgotten = np.zeros((len(self.user_ids), len(plan.types)), np.int64)
+        self.past = UserPast(
+            self.user[self.past_rows], self.timestamp_ms[self.past_rows], self.type[self.past_rows], none_forgotten
+        )
+
+    def moments(self) -> Moments:
+        """The rows that become samples, with their labels and split."""
+        impressions = self._config.samples.impressions
+        if impressions is None:
+            rows = self.past_rows
+        else:
+            rows = np.flatnonzero(pc.equal(self._events.column("type"), impressions).to_numpy())
+        labels = {name: self._label(rows, task) for name, task in self._config.dataset.tasks.items()}
+        split = self._split(rows)
+        weight = np.ones(len(rows), np.float32)
+        share = self._config.samples.impression_keep_share
+        if impressions is not None and share < 1:
+            rng = np.random.default_rng((self._config.samples.seed, len(rows)))
+            idle = np.all([~(label > 0) for label in labels.values()], axis=0) & (split == TRAIN)
+            weight[idle] = 1 / share
+            kept = np.flatnonzero(~idle | (rng.random(len(rows)) < share))
+            return Moments(rows, split, labels, weight).take(kept)
+        return Moments(rows, split, labels, weight)
+
+    def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
+        if task.event is not None and self._config.samples.impressions is not None:
+            found, value = self._outcome(rows, task.event)
+        else:
+            code = self._plan.types.index(task.event) if task.event in self._plan.types else None
+            found = np.ones(len(rows), bool) if task.event is None else self.type[rows] == code
+            value = self.value[rows]
+        if task.kind == "regression":
+            return np.where(found, value, np.nan).astype(np.float32)
+        if task.threshold is None:
+            return found.astype(np.float32)
+        sign, bound = task.threshold
+        met = COMPARE[sign](value, bound).astype(np.float32)
+        if task.event is not None:
+            return np.where(found, met, 0).astype(np.float32)
+        return np.where(np.isnan(value), np.nan, met).astype(np.float32)
+
+    def _outcome(self, rows: NDArray[np.int64], event: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Whether each impression was followed by ``event`` in its request, and that event's value."""
+        outcomes = np.flatnonzero(pc.equal(self._events.column("type"), event).to_numpy())
+        request = self._events.column("request_id").combine_chunks().dictionary_encode().indices.fill_null(-1)
+        item_count = self._catalogue.items.num_rows
+        key = request.to_numpy().astype(np.int64) * item_count + self.item
+        if not len(outcomes):
+            return np.zeros(len(rows), bool), np.full(len(rows), np.nan, np.float32)
+        order = np.argsort(key[outcomes], kind="stable")
+        sorted_outcomes = outcomes[order]
+        place = np.minimum(np.searchsorted(key[sorted_outcomes], key[rows]), len(sorted_outcomes) - 1)
+        match = sorted_outcomes[place]
+        delay_ms = self.timestamp_ms[match] - self.timestamp_ms[rows]
+        within = (delay_ms >= 0) & (delay_ms <= self._config.samples.outcome_window_s * 1000)
+        found = (key[match] == key[rows]) & (key[rows] >= 0) & within
+        return found, np.where(found, self.value[match], np.nan)
+
+    def _split(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        if self._config.samples.split.kind == "time":
+            moment = self.timestamp_ms[rows]
+            return ((moment >= self._plan.eval_from_ms).astype(np.int8) + (moment >= self._plan.test_from_ms)).astype(np.int8)
+        user = self.user[rows]
+        end = np.searchsorted(user, user, side="right")
+        from_last = end - 1 - np.arange(len(rows))
+        length = end - np.searchsorted(user, user, side="left")
+        split = np.where(from_last == 0, TEST, np.where(from_last == 1, EVAL, TRAIN))
+        # A user with fewer than three events cannot be judged and is only learnt from.
+        return np.where(length >= 3, split, TRAIN).astype(np.int8)
+
+    def batches(self, moments: Moments, seed: tuple[int, ...]) -> Iterator[pa.RecordBatch]:
+        """The samples, with the columns of ``feature_spec`` as lists."""
+        rng = np.random.default_rng(seed)
+        for start in range(0, len(moments.row), ROWS_PER_BATCH):
+            yield self._batch(moments.take(np.arange(start, min(start + ROWS_PER_BATCH, len(moments.row)))), rng)
+
+    def _batch(self, moments: Moments, rng: np.random.Generator) -> pa.RecordBatch:
+        rows = moments.row
+        moment = self.timestamp_ms[rows]
+        values = self.past.as_of(self.user[rows], moment, self._config.samples.history_length)
+        columns: dict[str, pa.Array] = {
+            names.USER_ID: _single(self.user_ids.take(pa.array(self.user[rows]))),
+            names.TIMESTAMP: _single(pa.array(moment)),
+            names.USER_IDLE: _single(pa.array(values.idle_s)),
+            names.ITEM_ID: _single(self._item_ids(self.item[rows])),
+            names.WEIGHT: _single(pa.array(moments.weight)),
+            names.ITEM_PROB: _single(pa.array(self._plan.item_prob[self.item[rows]])),
+        }
+        user_row = pc.index_in(columns[names.USER_ID].values, self._catalogue.users.column("user_id").combine_chunks())
+        for name, feature in self._config.dataset.user_features.items():
+            columns[name] = _feature(self._catalogue.users.column(name), user_row, feature.kind, moment)
+        for name, feature in self._config.dataset.item_features.items():
+            columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, moment)
+        for name in self._config.dataset.context:
+            columns[CONTEXT_PREFIX + name] = _single(pa.array(CALENDAR[name](moment)))
+        for name in self._config.dataset.events.context:
+            column = self._events.column(CONTEXT_PREFIX + name).take(pa.array(rows)).combine_chunks()
+            columns[CONTEXT_PREFIX + name] = _single(column.fill_null(""))
+        for code, name in enumerate(self._plan.types):
+            columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
+        for name, label in moments.labels.items():
+            columns[names.LABEL_PREFIX + name] = _present(pa.array(label), ~np.isnan(label))
+        columns |= self._history(values, moment)
+        if self._config.samples.impressions is None:
+            columns |= self._negatives(len(rows), rng)
+        else:
+            position = self._events.column("position").take(pa.array(rows)).combine_chunks()
+            columns[names.POSITION] = _single(position.fill_null(0).cast(pa.int64()))
+        spec = names.feature_spec(self._config, self._plan.types)
+        # tf.Examples hold bytes, and their encoder takes no other text.
+        binary = pa.list_(pa.binary())
+        return pa.RecordBatch.from_pydict(
+            {name: columns[name].cast(binary) if dtype == "string" else columns[name] for name, (dtype, _) in spec.items()}
+        )
+
+    def _history(self, values: UserValues, moment: NDArray[np.int64]) -> dict[str, pa.Array]:
+        length = values.history_end - values.history_start
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], length)
+        past = np.repeat(values.history_end, length) - 1 - place  # most recent first
+        rows = self.past_rows[past]
+        age_s = (np.repeat(moment, length) - self.timestamp_ms[rows]) / 1000
+        starts = pa.array(offsets.astype(np.int32))
+        return {
+            names.HISTORY_ITEM: pa.ListArray.from_arrays(starts, self._item_ids(self.item[rows])),
+            names.HISTORY_AGE: pa.ListArray.from_arrays(starts, pa.array(age_s.astype(np.float32))),
+            names.HISTORY_VALUE: pa.ListArray.from_arrays(starts, pa.array(np.nan_to_num(self.value[rows]))),
+        }
+
+    def _negatives(self, count: int, rng: np.random.Generator) -> dict[str, pa.Array]:
+        each = self._config.samples.negatives
+        cdf = self._plan.negative_cdf
+        drawn = np.minimum(np.searchsorted(cdf, rng.random(count * each), side="right"), len(cdf) - 1)
+        prob = np.diff(cdf, prepend=0)[drawn].astype(np.float32)
+        starts = pa.array(np.arange(count + 1, dtype=np.int32) * each)
+        return {
+            names.NEGATIVE_ITEM: pa.ListArray.from_arrays(starts, self._item_ids(drawn)),
+            names.NEGATIVE_PROB: pa.ListArray.from_arrays(starts, pa.array(prob)),
+        }
+
+    def _item_ids(self, index: NDArray[np.integer]) -> pa.Array:
+        return self._catalogue.items.column("item_id").combine_chunks().take(pa.array(index))
+
+    def interactions(self, moments: Moments) -> pa.Table:
+        """What the baselines and the evaluation need of the training split's positives, as indices."""
+        positive = moments.labels[self._config.positive_task] > 0
+        chosen = moments.row[positive & (moments.split == TRAIN)]
+        return pa.table(
+            {
+                "user_id": self.user_ids.take(pa.array(self.user[chosen])),
+                "item_index": pa.array(self.item[chosen].astype(np.int32)),
+                "timestamp_ms": pa.array(self.timestamp_ms[chosen]),
+            }
+        )
+
+    def snapshot(self) -> pa.Table:
+        """Each user's state after the last event of the log, for the online store and for precomputed lists."""
+        users = np.arange(len(self.user_ids))
+        end_of_time = np.full(len(users), (1 << 42) - 1)
+        values = self.past.as_of(users, end_of_time, self._config.samples.history_length)
+        length = values.history_end - values.history_start
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        rows = self.past_rows[np.repeat(values.history_end - offsets[1:], length) + np.arange(offsets[-1])]  # oldest first
+        starts = pa.array(offsets.astype(np.int32))
+        columns = {
+            "user_id": self.user_ids,
+            "item_id": pa.ListArray.from_arrays(starts, self._item_ids(self.item[rows])),
+            "timestamp_ms": pa.ListArray.from_arrays(starts, pa.array(self.timestamp_ms[rows])),
+            "value": pa.ListArray.from_arrays(starts, pa.array(np.nan_to_num(self.value[rows]))),
+            "type": pa.ListArray.from_arrays(starts, pa.array(self.type[rows])),
+        }
+        for code, name in enumerate(self._plan.types):
+            columns[names.COUNT_PREFIX + name] = pa.array(values.event_counts[:, code])
+        return pa.table(columns)
+
+
+def _hour(moment: NDArray[np.int64]) -> NDArray[np.int64]:
+    return moment // MS_PER_HOUR % 24
+
+
+def _weekday(moment: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 is Monday; 1970-01-01 was a Thursday."""
+    return (moment // MS_PER_DAY + 3) % 7
+
+
+CALENDAR = {"hour": _hour, "weekday": _weekday}
+
+
+def _single(values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
+
+
+def _present(values: pa.Array, present: NDArray[np.bool_]) -> pa.ListArray:
+    """One value in each list, or none."""
+    offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), values.filter(pa.array(present)))
+
+
+def _feature(column: pa.ChunkedArray, rows: pa.Array, kind: FeatureKind, moment: NDArray[np.int64]) -> pa.ListArray:
+    taken = column.combine_chunks().take(rows)
+    if kind in (FeatureKind.MULTI_VALUED, FeatureKind.TEXT):
+        return taken.fill_null([])
+    if kind is FeatureKind.NUMBER:
+        return _present(taken, taken.is_valid().to_numpy(zero_copy_only=False))
+    if kind is FeatureKind.TIMESTAMP:
+        present = taken.is_valid().to_numpy(zero_copy_only=False)
+        age_days = (moment - taken.fill_null(0).to_numpy()) / MS_PER_DAY
+        return _present(pa.array(age_days.astype(np.float32)), present)
+    return _single(taken.fill_null(""))

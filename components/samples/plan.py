@@ -1,0 +1,117 @@
+"""What must be known of the whole log before any sample can be made: types, split, sampling distribution."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components.config import PipelineConfig
+from components.errors import DataError
+from components.schema.catalogue import read_items
+from components.schema.events import SUMMARY_FILE, EventLogSummary, event_files, utc
+from components.schema.samples import history_types
+
+EVENTS_PER_BUCKET = 250_000
+
+
+@dataclass(frozen=True)
+class SamplePlan:
+    """The facts that every worker shares.
+
+    Attributes:
+      types: event types that enter the history; a type's place is its code.
+      eval_from_ms, test_from_ms: where the validation and test splits begin (time split).
+      item_prob: float32 [num_items]; share of each item among the training events.
+      negative_cdf: float64 [num_items]; cumulated distribution that negatives are drawn from.
+      bucket_count: users are cut into this many groups, each made into samples at once.
+    """
+
+    types: tuple[str, ...]
+    eval_from_ms: int
+    test_from_ms: int
+    item_prob: NDArray[np.float32]
+    negative_cdf: NDArray[np.float64]
+    bucket_count: int
+
+
+def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> SamplePlan:
+    """Scan the log twice, a day at a time: for the split's moments, then for the items' frequencies.
+
+    Raises:
+      DataError: the split leaves one part empty, or there is nothing to learn from.
+    """
+    summary = EventLogSummary.from_dict(json.loads((event_log / SUMMARY_FILE).read_text()))
+    seen_types = {name for day in summary.days for name in day.events_by_type}
+    types = history_types(config, seen_types)
+    _check_types(config, types, seen_types)
+    sample_types = types if config.samples.impressions is None else (config.samples.impressions,)
+    eval_from, test_from = _split_moments(config, event_log, sample_types)
+    item_ids = read_items(catalogue).column("item_id").combine_chunks()
+    counts = np.zeros(len(item_ids), np.int64)
+    for events in _days(event_log, types, ["item_id", "timestamp_ms"]):
+        if config.samples.split.kind == "time":
+            events = events.filter(pc.less(events.column("timestamp_ms"), eval_from))
+        index = pc.index_in(events.column("item_id"), item_ids).to_numpy()
+        counts += np.bincount(index, minlength=len(counts))
+    if counts.sum() == 0:
+        raise DataError(
+            f"{event_log}: no event of type {' or '.join(types)} lies before {utc(eval_from)}, where validation begins; "
+            "wanted events to train on: correct samples.history_types or dataset.events"
+        )
+    # One is added so that items without a training event can be negatives too.
+    drawn = (counts + 1.0) ** config.samples.negative_power
+    return SamplePlan(
+        types=types,
+        eval_from_ms=eval_from,
+        test_from_ms=test_from,
+        item_prob=((counts + 1.0) / (counts + 1.0).sum()).astype(np.float32),
+        negative_cdf=np.cumsum(drawn / drawn.sum()),
+        bucket_count=max(2, -(-summary.event_count // EVENTS_PER_BUCKET)),
+    )
+
+
+def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set[str]) -> None:
+    wanted = {"samples.impressions": config.samples.impressions}
+    wanted |= {f"dataset.tasks.{name}.event": task.event for name, task in config.dataset.tasks.items()}
+    wanted |= {"samples.history_types": name for name in config.samples.history_types or ()}
+    for key, name in wanted.items():
+        if name is not None and name not in seen_types:
+            raise DataError(f"{key}: found no event of type {name!r}; the log holds {sorted(seen_types)}")
+    if not types:
+        raise DataError(f"no event type is left for the history: the log holds only {sorted(seen_types)}")
+
+
+def _split_moments(config: PipelineConfig, event_log: Path, types: tuple[str, ...]) -> tuple[int, int]:
+    split = config.samples.split
+    if split.kind == "leave_last_out":
+        return 1 << 62, 1 << 62
+    moments = np.concatenate([day.column("timestamp_ms").to_numpy() for day in _days(event_log, types, ["timestamp_ms"])])
+    places = [int(len(moments) * share) for share in (1 - split.eval - split.test, 1 - split.test)]
+    moments.partition(places)
+    eval_from, test_from = (int(moments[place]) for place in places)
+    parts = {
+        "training": int((moments < eval_from).sum()),
+        "validation": int(((moments >= eval_from) & (moments < test_from)).sum()),
+        "test": int((moments >= test_from).sum()),
+    }
+    for name, count in parts.items():
+        if count == 0:
+            raise DataError(
+                f"the {name} split is empty: cutting {len(moments)} events by time at {utc(eval_from)} and {utc(test_from)} "
+                f"leaves {', '.join(f'{part} {number}' for part, number in parts.items())}; wanted events in each: give more "
+                "events, change samples.split.eval and samples.split.test, or use samples.split.kind: leave_last_out"
+            )
+    return eval_from, test_from
+
+
+def _days(event_log: Path, types: tuple[str, ...], columns: list[str]) -> "list[pa.Table]":
+    found = []
+    for path in event_files(event_log):
+        day = pq.read_table(path, columns=[*columns, "type"])
+        found.append(day.filter(pc.is_in(day.column("type"), pa.array(types, pa.string()))))
+    return found

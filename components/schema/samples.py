@@ -1,0 +1,105 @@
+"""The samples: one tf.Example per labelled moment, raw features, in gzip TFRecords.
+
+Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_*`` and ``context_*`` what is known
+of the request; ``label_<task>`` absent where the task was not observed; ``negative_*`` lists of drawn negatives.
+User and item features keep their configured names.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.config import PipelineConfig
+from components.config.dataset import FeatureColumn, FeatureKind
+from components.schema.events import CONTEXT_PREFIX
+
+USER_ID, ITEM_ID, TIMESTAMP = "user_id", "item_id", "timestamp_ms"
+HISTORY_ITEM, HISTORY_AGE, HISTORY_VALUE = "history_item_id", "history_age_s", "history_value"
+USER_IDLE = "user_idle_s"
+COUNT_PREFIX = "user_count_"
+LABEL_PREFIX = "label_"
+NEGATIVE_ITEM, NEGATIVE_PROB, ITEM_PROB = "negative_item_id", "negative_prob", "item_prob"
+WEIGHT, POSITION = "weight", "position"
+SPLITS = ("train", "eval", "test")
+
+HOURS, WEEKDAYS = 24, 7
+_TFMD = {"string": schema_pb2.BYTES, "float": schema_pb2.FLOAT, "int64": schema_pb2.INT}
+
+
+def history_types(config: PipelineConfig, seen_types: Iterable[str]) -> tuple[str, ...]:
+    """The event types that enter the history, sorted: their place is their code."""
+    if config.samples.history_types is not None:
+        return tuple(sorted(config.samples.history_types))
+    return tuple(sorted(set(seen_types) - {config.samples.impressions}))
+
+
+def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tuple[str, bool]]:
+    """Every feature of a sample: name → (``string``, ``float`` or ``int64``; whether it is exactly one value)."""
+    spec: dict[str, tuple[str, bool]] = {USER_ID: ("string", True), TIMESTAMP: ("int64", True)}
+    spec |= {name: _kind(feature) for name, feature in config.dataset.user_features.items()}
+    spec |= {CONTEXT_PREFIX + name: ("int64", True) for name in config.dataset.context}
+    spec |= {CONTEXT_PREFIX + name: ("string", True) for name in config.dataset.events.context}
+    spec |= {HISTORY_ITEM: ("string", False), HISTORY_AGE: ("float", False), HISTORY_VALUE: ("float", False)}
+    spec |= {COUNT_PREFIX + name: ("float", True) for name in types}
+    spec |= {USER_IDLE: ("float", True), ITEM_ID: ("string", True)}
+    spec |= {name: _kind(feature) for name, feature in config.dataset.item_features.items()}
+    spec |= {LABEL_PREFIX + name: ("float", False) for name in config.dataset.tasks}
+    spec |= {WEIGHT: ("float", True), ITEM_PROB: ("float", True)}
+    if config.samples.impressions is None:
+        spec |= {NEGATIVE_ITEM: ("string", False), NEGATIVE_PROB: ("float", False)}
+    else:
+        spec |= {POSITION: ("int64", True)}
+    return spec
+
+
+def query_features(config: PipelineConfig, types: tuple[str, ...]) -> list[str]:
+    """The features that a request brings: all but the item, its features, labels and sampling columns."""
+    spec = feature_spec(config, types)
+    names = list(spec)
+    return names[: names.index(ITEM_ID)]
+
+
+def _kind(feature: FeatureColumn) -> tuple[str, bool]:
+    return {
+        FeatureKind.ID: ("string", True),
+        FeatureKind.CATEGORICAL: ("string", True),
+        FeatureKind.MULTI_VALUED: ("string", False),
+        FeatureKind.NUMBER: ("float", False),  # absent where unknown
+        FeatureKind.TEXT: ("string", False),
+        FeatureKind.TIMESTAMP: ("float", False),  # age in days
+    }[feature.kind]
+
+
+def arrow_type(dtype: str) -> pa.DataType:
+    return {"string": pa.string(), "float": pa.float32(), "int64": pa.int64()}[dtype]
+
+
+def schema_proto(config: PipelineConfig, types: tuple[str, ...]) -> schema_pb2.Schema:
+    """The contract that the statistics of the samples are validated against."""
+    schema = schema_pb2.Schema()
+    columns = {**config.dataset.user_features, **config.dataset.item_features}
+    contexts = {CONTEXT_PREFIX + name: column for name, column in config.dataset.events.context.items()}
+    for name, (dtype, single) in feature_spec(config, types).items():
+        feature = schema.feature.add(name=name, type=_TFMD[dtype])
+        if single:
+            feature.presence.min_fraction = 1.0
+            feature.presence.min_count = 1
+            feature.shape.dim.add(size=1)
+        column = columns.get(name) or contexts.get(name)
+        values = getattr(column, "values", None)
+        if values:
+            feature.string_domain.value.extend(values)
+        if isinstance(column, FeatureColumn) and column.kind is FeatureKind.NUMBER:
+            if not single:
+                feature.presence.min_count = 1
+            if column.min is not None:
+                feature.float_domain.min = column.min
+            if column.max is not None:
+                feature.float_domain.max = column.max
+        for context, size in (("hour", HOURS), ("weekday", WEEKDAYS)):
+            if name == CONTEXT_PREFIX + context:
+                feature.int_domain.min, feature.int_domain.max = 0, size - 1
+        if column is not None and dtype == "string" and single:
+            feature.skew_comparator.infinity_norm.threshold = config.validation.drift_threshold
+    return schema
