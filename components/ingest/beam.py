@@ -116,7 +116,8 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     if not reasons:
         pq.write_table(REJECTS_SCHEMA.empty_table(), event_log / REJECTS_FILE)
     first_seen, users, first_ms, last_ms = _scan(event_log)
-    raw_items, raw_users = read_items(dataset), read_users(dataset)
+    unreadable: Counter[str] = Counter()
+    raw_items, raw_users = read_items(dataset, unreadable), read_users(dataset, unreadable)
     items = complete_items(raw_items, dataset, first_seen, last_ms)
     all_users = complete_users(raw_users, dataset, users)
     catalogue.mkdir(parents=True, exist_ok=True)
@@ -133,6 +134,7 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
         reject_reasons=reasons,
         unknown_item_count=items.num_rows - raw_items.num_rows if raw_items is not None else 0,
         unknown_user_count=all_users.num_rows - raw_users.num_rows if raw_users is not None else 0,
+        unreadable_features=dict(unreadable),
         days=days,
     )
     (event_log / SUMMARY_FILE).write_text(json.dumps(summary.to_dict(), indent=1))

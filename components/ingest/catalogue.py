@@ -1,6 +1,7 @@
 """Read the item and user tables and complete them with the ids that only the events know."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,16 +11,23 @@ import pyarrow.compute as pc
 
 from components.config.dataset import DatasetConfig, FeatureColumn, FeatureKind, ItemsConfig, UsersConfig
 from components.errors import DataError
-from components.ingest.events import as_id, to_ms
+from components.ingest.events import as_id, to_ms, to_number
 from components.ingest.files import parts, read_part
 from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema
 
 WORD = re.compile(r"\w+")
 MAX_WORDS = 64
+MAX_UNREADABLE_SHARE = 0.5
 
 
-def read_items(dataset: DatasetConfig) -> pa.Table | None:
-    """The item table as configured, one row an id (the first counts), sorted; ``created_ms`` is null where unknown."""
+def read_items(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | None:
+    """The item table as configured, one row an id (the first counts), sorted; ``created_ms`` is null where unknown.
+
+    A feature value that does not fit its kind is missing from then on, and counted in ``unreadable`` under its name.
+
+    Raises:
+      DataError: a file or column cannot be read, or most values of a feature do not fit its kind.
+    """
     if dataset.items is None:
         return None
     config = dataset.items
@@ -36,18 +44,18 @@ def read_items(dataset: DatasetConfig) -> pa.Table | None:
             )
     else:
         columns["created_ms"] = pa.nulls(raw.num_rows, pa.int64())
-    columns |= _features(raw, config.features, file, "dataset.items")
+    columns |= _features(raw, config.features, file, "dataset.items", unreadable)
     return _one_row_an_id(pa.table(columns), "item_id", file, "dataset.items.id")
 
 
-def read_users(dataset: DatasetConfig) -> pa.Table | None:
-    """The user table as configured, one row an id, sorted."""
+def read_users(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | None:
+    """The user table as configured, one row an id, sorted; see ``read_items``."""
     if dataset.users is None:
         return None
     config = dataset.users
     raw, file = _read(config, "dataset.users", [])
     columns = {"user_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.users.id")}
-    columns |= _features(raw, config.features, file, "dataset.users")
+    columns |= _features(raw, config.features, file, "dataset.users", unreadable)
     return _one_row_an_id(pa.table(columns), "user_id", file, "dataset.users.id")
 
 
@@ -100,29 +108,43 @@ def _read(table: ItemsConfig | UsersConfig, key: str, extra: list[tuple[str, str
     return pa.Table.from_batches(batches).unify_dictionaries(), pieces[0].path
 
 
-def _features(raw: pa.Table, features: dict[str, FeatureColumn], file: Path, key: str) -> dict[str, pa.Array]:
-    return {
-        name: _feature(raw.column(feature.column).combine_chunks(), feature, file, f"{key}.features.{name}")
-        for name, feature in features.items()
-    }
+def _features(
+    raw: pa.Table, features: dict[str, FeatureColumn], file: Path, key: str, unreadable: Counter[str]
+) -> dict[str, pa.Array]:
+    made = {}
+    for name, feature in features.items():
+        column = raw.column(feature.column).combine_chunks()
+        try:
+            made[name] = _feature(column, feature)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"{file}: {key}.features.{name} cannot be read as {feature.kind}: {error}") from error
+        bad = pc.and_(made[name].is_null(), column.is_valid())
+        count = int(pc.sum(bad).as_py() or 0)
+        if count > MAX_UNREADABLE_SHARE * max(1, len(column) - column.null_count):
+            example = column.filter(bad)[0].as_py()
+            raise DataError(
+                f"{file}: {key}.features.{name} has kind {feature.kind}, but {count} of {len(column)} values are none, such as "
+                f"{example!r}; correct the kind, the column or the unit"
+            )
+        if count:
+            unreadable[name] += count
+    return made
 
 
-def _feature(column: pa.Array, feature: FeatureColumn, file: Path, key: str) -> pa.Array:
-    try:
-        if feature.kind is FeatureKind.NUMBER:
-            return column.cast(pa.float64()).cast(pa.float32())
-        if feature.kind is FeatureKind.TIMESTAMP:
-            return to_ms(column, feature.timestamp_unit)[0]
-        if feature.kind is FeatureKind.TEXT:
-            words = [None if text is None else WORD.findall(text.lower())[:MAX_WORDS] for text in column.cast(pa.string()).to_pylist()]
-            return pa.array(words, pa.list_(pa.string()))
-        if feature.kind is FeatureKind.MULTI_VALUED:
-            if pa.types.is_list(column.type):
-                return column.cast(pa.list_(pa.string()))
-            return pc.split_pattern(column.cast(pa.string()), feature.separator or "|")
-        return column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{file}: {key} cannot be read as {feature.kind}: {error}") from error
+def _feature(column: pa.Array, feature: FeatureColumn) -> pa.Array:
+    if feature.kind is FeatureKind.NUMBER:
+        return to_number(column, pa.float32())
+    if feature.kind is FeatureKind.TIMESTAMP:
+        return to_ms(column, feature.timestamp_unit)[0]
+    if feature.kind is FeatureKind.TEXT:
+        texts = column.cast(pa.string()).to_pylist()
+        words = [None if text is None else WORD.findall(text.lower())[:MAX_WORDS] for text in texts]
+        return pa.array(words, pa.list_(pa.string()))
+    if feature.kind is FeatureKind.MULTI_VALUED:
+        if pa.types.is_list(column.type):
+            return column.cast(pa.list_(pa.string()))
+        return pc.split_pattern(column.cast(pa.string()), feature.separator or "|")
+    return column.cast(pa.string())
 
 
 def _one_row_an_id(table: pa.Table, id_column: str, file: Path, key: str) -> pa.Table:

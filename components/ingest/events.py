@@ -68,7 +68,7 @@ def to_events(
         if column is None:
             continue
         raw = batch.column(column)
-        made[part] = _number(raw, kind)
+        made[part] = to_number(raw, kind)
         refuse(_is_null(made[part]) & ~_is_null(raw), f"{part} is not a number")
 
     good = reasons == None  # noqa: E711
@@ -138,7 +138,7 @@ def to_ms(column: pa.Array, unit: str) -> tuple[pa.Array, np.ndarray, np.ndarray
     elif unit == "iso8601":
         numbers = _parse_iso8601(column)
     else:
-        raw = _number(column, pa.float64()).to_numpy(zero_copy_only=False)
+        raw = to_number(column, pa.float64()).to_numpy(zero_copy_only=False)
         numbers = raw * MS_PER_UNIT[unit]
     unreadable = np.isnan(numbers) & ~empty
     outside = ~np.isnan(numbers) & ((numbers < EARLIEST_MS) | (numbers >= LATEST_MS))
@@ -164,7 +164,7 @@ def _parse_iso8601(column: pa.Array) -> np.ndarray:
         return np.array([parse(text) for text in column.cast(pa.string()).to_pylist()])
 
 
-def _number(column: pa.Array, kind: pa.DataType) -> pa.Array:
+def to_number(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """The column as numbers, null where a value is none."""
     try:
         return column.cast(kind)
@@ -192,7 +192,7 @@ def unit_hint(timestamps: pa.Array, unit: str) -> str:
     """What a rejected timestamp would be in each unit, for the error of a run that refuses too many."""
     if not len(timestamps) or unit == "iso8601":
         return ""
-    number = _number(timestamps.slice(0, 1), pa.float64())[0].as_py()
+    number = to_number(timestamps.slice(0, 1), pa.float64())[0].as_py()
     if number is None:
         return ""
     fitting = [

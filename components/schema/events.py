@@ -87,6 +87,7 @@ class EventLogSummary:
     reject_reasons: dict[str, int]
     unknown_item_count: int
     unknown_user_count: int
+    unreadable_features: dict[str, int]  # values of item and user features that did not fit their kind
     days: list[DaySummary] = field(default_factory=list)
 
     def to_dict(self) -> dict:
