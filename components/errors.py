@@ -11,6 +11,10 @@ WinnowError
 Each is shown to the user as its message alone, without a trace, and ends the command with ``exit_code``.
 """
 
+import re
+
+_OURS = re.compile(r"components\.errors\.(\w+): (.*?)(?= \[while running|\n\n|$)", re.DOTALL)
+
 
 class WinnowError(Exception):
     """The message says what was found, what was wanted, and what to do."""
@@ -40,3 +44,15 @@ class GateError(WinnowError):
 
 class ServingError(WinnowError):
     exit_code = 6
+
+
+def raised_in_worker(error: BaseException) -> WinnowError | None:
+    """The error of ours that a Beam runner has turned into the text of one of its own, or None."""
+    if isinstance(error, WinnowError):
+        return error
+    found = _OURS.findall(str(error))
+    if not found:
+        return None
+    name, message = found[-1]
+    kind = globals().get(name, WinnowError)
+    return kind(message.strip())

@@ -18,12 +18,12 @@ from components.samples.plan import SamplePlan
 from components.schema.arrow_bytes import from_bytes, to_bytes
 from components.schema.catalogue import read_items, read_users
 from components.schema.events import event_files
+from components.schema.features import INTERACTIONS_FOLDER, STATES_FOLDER
 from components.schema.samples import SPLITS
 
 # Level 1 of gzip: samples are read many times but from a warm cache, and a higher level halves the speed of writing.
 TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
 EVENT_COLUMNS = ("user_id", "item_id", "type", "value", "timestamp_ms", "request_id", "position")
-INTERACTIONS_FOLDER, STATES_FOLDER = "interactions", "user_states"
 
 
 def make_samples(

@@ -34,6 +34,7 @@ class SamplePlan:
     types: tuple[str, ...]
     eval_from_ms: int
     test_from_ms: int
+    last_timestamp_ms: int
     item_prob: NDArray[np.float32]
     negative_cdf: NDArray[np.float64]
     bucket_count: int
@@ -69,6 +70,7 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
         types=types,
         eval_from_ms=eval_from,
         test_from_ms=test_from,
+        last_timestamp_ms=summary.last_timestamp_ms,
         item_prob=((counts + 1.0) / (counts + 1.0).sum()).astype(np.float32),
         negative_cdf=np.cumsum(drawn / drawn.sum()),
         bucket_count=max(2, -(-summary.event_count // EVENTS_PER_BUCKET)),

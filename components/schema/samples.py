@@ -101,5 +101,5 @@ def schema_proto(config: PipelineConfig, types: tuple[str, ...]) -> schema_pb2.S
             if name == CONTEXT_PREFIX + context:
                 feature.int_domain.min, feature.int_domain.max = 0, size - 1
         if column is not None and dtype == "string" and single:
-            feature.skew_comparator.infinity_norm.threshold = config.validation.drift_threshold
+            feature.drift_comparator.infinity_norm.threshold = config.validation.drift_threshold
     return schema

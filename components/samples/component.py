@@ -1,0 +1,45 @@
+"""TFX adapter of the samples."""
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import tfx.v1 as tfx
+from google.protobuf import text_format
+
+from components.config import parse_config
+from components.errors import raised_in_worker
+from components.samples.beam import make_samples
+from components.samples.business import write_business_statistics
+from components.samples.plan import make_plan
+from components.schema.artifact_types import BusinessStatistics, Catalogue, EventLog, FeatureSnapshot
+from components.schema.features import SnapshotFacts
+from components.schema.samples import SPLITS, schema_proto
+
+
+@tfx.dsl.components.component(use_beam=True)
+def Samples(  # noqa: N802  a component is named like a class
+    config: tfx.dsl.components.Parameter[str],
+    event_log: tfx.dsl.components.InputArtifact[EventLog],
+    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
+    examples: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Examples],
+    schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
+    features: tfx.dsl.components.OutputArtifact[FeatureSnapshot],
+    statistics: tfx.dsl.components.OutputArtifact[BusinessStatistics],
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Make labelled samples, the schema that they keep to, the feature snapshot and the tables for people."""
+    settings = parse_config(config, origin="Samples")
+    log, items, snapshot = Path(event_log.uri), Path(catalogue.uri), Path(features.uri)
+    plan = make_plan(settings, log, items)
+    try:
+        with beam_pipeline as pipeline:
+            make_samples(pipeline, settings, plan, log, items, Path(examples.uri), snapshot)
+    except Exception as error:
+        raise raised_in_worker(error) or error from error
+    SnapshotFacts(plan.types, plan.eval_from_ms, plan.test_from_ms, plan.last_timestamp_ms).save(snapshot)
+    write_business_statistics(log, items, Path(statistics.uri))
+    examples.split_names = json.dumps(list(SPLITS))
+    folder = Path(schema.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema_proto(settings, plan.types)))

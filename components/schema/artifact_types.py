@@ -1,0 +1,67 @@
+"""The artifacts that winnow adds to TFX's own. Their names are stored with every run: renaming one is a migration."""
+
+from tfx.types.artifact import Artifact, Property, PropertyType
+
+
+class EventLog(Artifact):
+    """Events by UTC day, rejects and a summary (``components.schema.events``)."""
+
+    TYPE_NAME = "winnow.EventLog"
+
+
+class Catalogue(Artifact):
+    """Items and users with their features (``components.schema.catalogue``)."""
+
+    TYPE_NAME = "winnow.Catalogue"
+
+
+class FeatureSnapshot(Artifact):
+    """What the online store starts from: each user's state after the last event, and the training interactions."""
+
+    TYPE_NAME = "winnow.FeatureSnapshot"
+
+
+class BusinessStatistics(Artifact):
+    """Tables for people: daily actives, events by type, top items, coverage."""
+
+    TYPE_NAME = "winnow.BusinessStatistics"
+
+
+class ValidationReport(Artifact):
+    """The anomalies found, by severity."""
+
+    TYPE_NAME = "winnow.ValidationReport"
+
+
+class ItemIndex(Artifact):
+    """Item vectors, the ScaNN index over them, and its recall against the exact index."""
+
+    TYPE_NAME = "winnow.ItemIndex"
+    PROPERTIES = {"recall_at_100": Property(type=PropertyType.FLOAT), "item_count": Property(type=PropertyType.INT)}
+
+
+class FunnelEvaluation(Artifact):
+    """Metrics of the whole funnel beside the baselines, and the verdict."""
+
+    TYPE_NAME = "winnow.FunnelEvaluation"
+    PROPERTIES = {"blessed": Property(type=PropertyType.INT)}
+
+
+class ReleaseCheck(Artifact):
+    """What a real server process answered from the release candidate."""
+
+    TYPE_NAME = "winnow.ReleaseCheck"
+    PROPERTIES = {"passed": Property(type=PropertyType.INT)}
+
+
+class Release(Artifact):
+    """The published bundle, or the reasons why there is none."""
+
+    TYPE_NAME = "winnow.Release"
+    PROPERTIES = {"pushed": Property(type=PropertyType.INT), "version": Property(type=PropertyType.INT)}
+
+
+class RecommendationLists(Artifact):
+    """Precomputed lists, a row a user."""
+
+    TYPE_NAME = "winnow.RecommendationLists"

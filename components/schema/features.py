@@ -1,0 +1,50 @@
+"""The feature snapshot: what serving and evaluation need of the features, at the end of the log.
+
+``facts.json``; ``interactions/*.parquet`` (user_id, item_index, timestamp_ms of the training positives);
+``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, and event counts).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.errors import ArtifactError
+
+FACTS_FILE, INTERACTIONS_FOLDER, STATES_FOLDER = "facts.json", "interactions", "user_states"
+
+
+@dataclass(frozen=True)
+class SnapshotFacts:
+    """What is the same for all users.
+
+    Attributes:
+      types: event types of the history; a type's place is its code.
+      last_timestamp_ms: of the log.
+    """
+
+    types: tuple[str, ...]
+    eval_from_ms: int
+    test_from_ms: int
+    last_timestamp_ms: int
+
+    def save(self, folder: Path) -> None:
+        (folder / FACTS_FILE).write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, folder: Path) -> "SnapshotFacts":
+        try:
+            raw = json.loads((folder / FACTS_FILE).read_text())
+        except (OSError, ValueError) as error:
+            raise ArtifactError(f"{folder / FACTS_FILE}: cannot be read ({error}); run the Samples node again") from error
+        return cls(**{**raw, "types": tuple(raw["types"])})
+
+
+def read_interactions(folder: Path) -> pa.Table:
+    return pq.read_table(folder / INTERACTIONS_FOLDER)
+
+
+def read_user_states(folder: Path) -> pa.Table:
+    return pq.read_table(folder / STATES_FOLDER)

@@ -1,0 +1,1 @@
+"""Stops the run when the statistics of the samples break their schema."""
