@@ -1,0 +1,354 @@
+"""What a ranked list and a predicted probability are worth.
+
+Every figure that a slice or an interval is made from is an array with one value a query, so that both are only sums
+over queries; ``MetricSums`` makes the same sums on shards. NaN stands for a query that cannot tell (nothing relevant,
+nothing shown): it is left out of means. A query is one test moment:
+
+  ranked: int32 [num_queries, list_length]; catalogue indices, best first, padded with -1.
+  relevant: int32 [num_queries, max_relevant]; padded with -1. A relevant item outside the catalogue has to be given an
+    index that no list can hold, not -1, or a miss would go uncounted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_GATHERED_VALUES = 1 << 22  # vector components held at once by the diversities: 32 MiB, whatever the number of queries
+_LEAST_PROB = 1e-7  # the log loss of a confident error stays finite
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Lists held against what was relevant.
+
+    Attributes:
+      hits: bool [num_queries, list_length]; each relevant item is hit once at most, at its first place.
+      relevant_count: int64 [num_queries]; distinct relevant items.
+    """
+
+    hits: NDArray[np.bool_]
+    relevant_count: NDArray[np.int64]
+
+    def top(self, k: int) -> NDArray[np.bool_]:
+        if not 1 <= k <= self.hits.shape[1]:
+            raise ValueError(f"got k={k} for lists of {self.hits.shape[1]} places; wanted k from 1 to that length")
+        return self.hits[:, :k]
+
+    def if_any_relevant(self, values: Floats) -> Floats:
+        return np.where(self.relevant_count > 0, values, np.nan)
+
+
+def judge(ranked: NDArray[np.int32], relevant: NDArray[np.int32]) -> Judged:
+    """Mark the places that hold a relevant item; shapes as in the module's docstring."""
+    if len(ranked) != len(relevant):
+        raise ValueError(f"got {len(ranked)} ranked lists and {len(relevant)} rows of relevant items; wanted as many")
+    relevant = np.sort(relevant, axis=1)
+    distinct = relevant >= 0
+    distinct[:, 1:] &= relevant[:, 1:] != relevant[:, :-1]
+    hits = np.zeros(ranked.shape, bool)
+    if ranked.shape[1]:
+        for column in range(relevant.shape[1]):
+            rows = np.flatnonzero(distinct[:, column])
+            same = ranked[rows] == relevant[rows, column, None]
+            place = same.argmax(axis=1)
+            found = same[np.arange(len(rows)), place]
+            hits[rows[found], place[found]] = True
+    return Judged(hits, distinct.sum(axis=1))
+
+
+def recall(judged: Judged, k: int) -> Floats:
+    """|relevant in the top k| / |relevant|, [num_queries] (Manning et al. 2008, section 8.4)."""
+    found = judged.top(k).sum(axis=1)
+    return judged.if_any_relevant(found / np.maximum(judged.relevant_count, 1))
+
+
+def precision(judged: Judged, k: int) -> Floats:
+    """|relevant in the top k| / k, [num_queries]; a short list pays for its empty places (Manning et al. 2008)."""
+    return judged.if_any_relevant(judged.top(k).sum(axis=1) / k)
+
+
+def hit_rate(judged: Judged, k: int) -> Floats:
+    """1 if the top k holds anything relevant, else 0, [num_queries] (Deshpande and Karypis 2004)."""
+    return judged.if_any_relevant(judged.top(k).any(axis=1).astype(np.float64))
+
+
+def ndcg(judged: Judged, k: int) -> Floats:
+    """DCG / ideal DCG, [num_queries], with DCG = sum over hits of 1 / log2(1 + place), places from 1.
+
+    The ideal list holds min(|relevant|, k) hits first (Järvelin and Kekäläinen 2002, binary gain).
+    """
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discount)[np.clip(judged.relevant_count, 1, k) - 1]
+    return judged.if_any_relevant(judged.top(k) @ discount / ideal)
+
+
+def mrr(judged: Judged, k: int) -> Floats:
+    """1 / place of the first hit in the top k, 0 without one, [num_queries] (Voorhees 1999)."""
+    hits = judged.top(k)
+    return judged.if_any_relevant(np.where(hits.any(axis=1), 1 / (hits.argmax(axis=1) + 1), 0.0))
+
+
+RANKING_METRICS: Mapping[str, Callable[[Judged, int], Floats]] = {
+    "recall": recall,
+    "precision": precision,
+    "hit_rate": hit_rate,
+    "ndcg": ndcg,
+    "mrr": mrr,
+}
+
+
+def ranking_metrics(ranked: NDArray[np.int32], relevant: NDArray[np.int32], ks: Sequence[int]) -> dict[str, Floats]:
+    """Every ranking metric at every k: ``{"recall@10": float64 [num_queries], ...}``."""
+    judged = judge(ranked, relevant)
+    return {f"{name}@{k}": metric(judged, k) for k in ks for name, metric in RANKING_METRICS.items()}
+
+
+def exposure_counts(ranked: NDArray[np.int32], num_items: int) -> NDArray[np.int64]:
+    """How many places each item fills, int64 [num_items]; the counts of shards add up to those of the whole."""
+    shown = ranked[ranked >= 0]
+    if shown.size and shown.max() >= num_items:
+        raise ValueError(f"got item {shown.max()} in a list; wanted an index below the {num_items} items there are")
+    return np.bincount(shown, minlength=num_items)
+
+
+def coverage(exposure: NDArray[np.int64]) -> float:
+    """Share of the catalogue that is shown at all (Ge et al. 2010); exposure: [num_items]."""
+    return float((exposure > 0).mean()) if exposure.size else np.nan
+
+
+def gini(exposure: NDArray[np.int64]) -> float:
+    """Inequality of exposure: 0 if all items are shown alike, near 1 if one item takes every place.
+
+    G = sum_i (2 i - n - 1) x_i / (n sum_i x_i) with exposures x ascending, i from 1 (Fleder and Hosanagar 2009).
+    """
+    total = int(exposure.sum())
+    if total == 0:
+        return np.nan
+    n = len(exposure)
+    return float(np.sort(exposure) @ (2.0 * np.arange(1, n + 1) - n - 1) / (n * total))
+
+
+def novelty(ranked: NDArray[np.int32], training_counts: NDArray[np.int64]) -> Floats:
+    """Mean self-information of the items shown, in bits, [num_queries] (Zhou et al. 2010).
+
+    -log2 p(item), p = (count + 1) / (total + num_items): one more count each keeps an untrained item's finite.
+
+    Args:
+      training_counts: int64 [num_items].
+    """
+    bits = -np.log2((training_counts + 1) / (training_counts.sum() + len(training_counts)))
+    shown = ranked >= 0
+    count = shown.sum(axis=1)
+    total = np.append(bits, 0.0)[np.where(shown, ranked, -1)].sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def cosine_diversity(ranked: NDArray[np.int32], item_vectors: NDArray[np.float32]) -> Floats:
+    """1 - mean cosine over the pairs of a list, [num_queries]; NaN below two items (Smyth and McClave 2001).
+
+    The cosines of all ordered pairs sum to |sum of unit vectors|^2 less each vector's own square, so no pair is formed.
+
+    Args:
+      item_vectors: float32 [num_items, dim]; a zero vector has cosine 0 with all.
+    """
+    length = np.linalg.norm(item_vectors, axis=1, keepdims=True)
+    unit = np.divide(item_vectors, length, out=np.zeros_like(item_vectors), where=length > 0)
+    unit = np.vstack([unit, np.zeros_like(unit[:1])])  # the row that padding, -1, points at
+    own = np.einsum("id,id->i", unit, unit)
+    cosines = np.zeros(len(ranked))
+    rows = max(1, _GATHERED_VALUES // max(1, ranked.shape[1] * unit.shape[1]))
+    for start in range(0, len(ranked), rows):
+        chunk = ranked[start : start + rows]
+        total = unit[chunk].sum(axis=1)
+        cosines[start : start + rows] = np.einsum("qd,qd->q", total, total) - own[chunk].sum(axis=1)
+    return 1 - _mean_of_pairs(cosines, ranked)
+
+
+def category_diversity(ranked: NDArray[np.int32], item_categories: NDArray[np.bool_]) -> Floats:
+    """Mean Jaccard distance 1 - |A and B| / |A or B| over the pairs of a list, [num_queries] (Ziegler et al. 2005).
+
+    Args:
+      item_categories: bool [num_items, num_categories]; two items without a category count as alike.
+    """
+    sets = np.vstack([item_categories, np.zeros_like(item_categories[:1])]).astype(np.float32)
+    sizes = sets.sum(axis=1)
+    distances = np.zeros(len(ranked))
+    width = ranked.shape[1]
+    rows = max(1, _GATHERED_VALUES // max(1, width * max(width, sets.shape[1])))
+    for start in range(0, len(ranked), rows):
+        chunk = ranked[start : start + rows]
+        members, size, shown = sets[chunk], sizes[chunk], (chunk >= 0).astype(np.float32)
+        common = members @ members.transpose(0, 2, 1)
+        union = size[:, :, None] + size[:, None, :] - common
+        distance = 1 - np.divide(common, union, out=np.ones_like(common), where=union > 0)
+        distances[start : start + rows] = np.einsum("qi,qij,qj->q", shown, distance, shown, optimize=True)
+    return _mean_of_pairs(distances, ranked)
+
+
+def _mean_of_pairs(ordered_pair_sums: Floats, ranked: NDArray[np.int32]) -> Floats:
+    count = (ranked >= 0).sum(axis=1)
+    return np.where(count > 1, ordered_pair_sums / np.maximum(count * (count - 1), 1), np.nan)
+
+
+def log_loss(labels: NDArray, probs: NDArray, weights: NDArray | None = None) -> float:
+    """Weighted mean of -(y ln p + (1 - y) ln(1 - p)) (Good 1952); all [num_examples], labels 0 or 1."""
+    _check_examples(labels, probs)
+    weights = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    if weights.sum() <= 0:
+        return np.nan
+    clipped = np.clip(probs.astype(np.float64), _LEAST_PROB, 1 - _LEAST_PROB)
+    return float(-np.log(np.where(labels > 0, clipped, 1 - clipped)) @ weights / weights.sum())
+
+
+def auc(labels: NDArray, scores: NDArray, weights: NDArray | None = None) -> float:
+    """Share of (positive, negative) pairs in the right order, each weighing the product of its weights.
+
+    A tie counts half (Hanley and McNeil 1982). All [num_examples]; NaN without both classes or with a NaN score.
+    """
+    return grouped_auc(labels, scores, np.zeros(len(labels), np.int64), weights).value
+
+
+@dataclass(frozen=True)
+class GroupedAuc:
+    value: float
+    group_count: int
+    left_out_count: int  # groups without both classes, which have no AUC
+
+
+def grouped_auc(labels: NDArray, scores: NDArray, groups: NDArray, weights: NDArray | None = None) -> GroupedAuc:
+    """Mean of the groups' AUC, each weighing the sum of its examples' weights: GAUC (Zhu et al. 2017).
+
+    Args:
+      labels, scores, weights: [num_examples]; labels 0 or 1; weights default to 1, which makes a group weigh its size.
+      groups: int or str [num_examples]; mostly the user.
+    """
+    _check_examples(labels, scores)
+    codes = np.unique(groups, return_inverse=True)[1]
+    if not len(labels) or np.isnan(scores).any():
+        return GroupedAuc(np.nan, int(codes.max(initial=-1)) + 1, 0)
+    order = np.lexsort((scores, codes))
+    group, score, label = codes[order], scores[order], labels[order] > 0
+    weight = np.ones(len(order)) if weights is None else weights[order].astype(np.float64)
+    first_of_tie = np.flatnonzero(np.append(True, (group[1:] != group[:-1]) | (score[1:] != score[:-1])))
+    positive = np.add.reduceat(weight * label, first_of_tie)
+    negative = np.add.reduceat(weight * ~label, first_of_tie)
+    tie_group = group[first_of_tie]
+    first_of_group = np.searchsorted(tie_group, np.arange(tie_group[-1] + 1))
+    below = np.cumsum(negative) - negative
+    below -= below[first_of_group][tie_group]
+    won = np.add.reduceat(positive * (below + negative / 2), first_of_group)
+    positives, negatives = np.add.reduceat(positive, first_of_group), np.add.reduceat(negative, first_of_group)
+    both = (positives > 0) & (negatives > 0)
+    mass = (positives + negatives)[both]
+    value = won[both] / (positives[both] * negatives[both]) @ mass / mass.sum() if both.any() else np.nan
+    return GroupedAuc(float(value), len(both), int((~both).sum()))
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Predicted against observed, by bins of about equal count, ascending; all [num_bins]."""
+
+    mean_prob: Floats
+    observed_rate: Floats
+    count: NDArray[np.int64]
+
+
+def reliability_curve(labels: NDArray, probs: NDArray, max_bins: int = 20) -> ReliabilityCurve:
+    """Equal-mass bins (Nguyen and O'Connor 2015); labels and probs [num_examples].
+
+    Equal predictions share a bin, so the order of the examples makes no difference and there may be fewer bins.
+    """
+    _check_examples(labels, probs)
+    order = np.argsort(probs, kind="stable")
+    prob, label = probs[order].astype(np.float64), labels[order].astype(np.float64)
+    first_of_tie = np.searchsorted(prob, prob)
+    bins = first_of_tie * max_bins // max(1, len(prob))
+    count = np.bincount(bins, minlength=max_bins)
+    filled = count > 0
+    mean_prob = np.bincount(bins, prob, max_bins)[filled] / count[filled]
+    return ReliabilityCurve(mean_prob, np.bincount(bins, label, max_bins)[filled] / count[filled], count[filled])
+
+
+def expected_calibration_error(curve: ReliabilityCurve) -> float:
+    """sum_b count_b / n |mean prediction_b - observed rate_b| (Naeini et al. 2015)."""
+    if not curve.count.size:
+        return np.nan
+    return float(np.abs(curve.mean_prob - curve.observed_rate) @ curve.count / curve.count.sum())
+
+
+def _check_examples(labels: NDArray, predictions: NDArray) -> None:
+    if len(labels) != len(predictions):
+        raise ValueError(f"got {len(labels)} labels and {len(predictions)} predictions; wanted as many")
+    other = labels[(labels != 0) & (labels != 1)]
+    if other.size:
+        raise ValueError(f"got a label of {other[0]}; wanted 0 or 1")
+
+
+@dataclass(frozen=True)
+class Interval:
+    estimate: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(values: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000) -> Interval:
+    """Percentile interval of the mean over queries drawn with replacement (Efron and Tibshirani 1993, section 13).
+
+    Args:
+      values: float64 [num_queries]; one metric, NaN left out.
+    """
+    defined = values[~np.isnan(values)]
+    if not defined.size:
+        return Interval(np.nan, np.nan, np.nan)
+    rng = np.random.default_rng(seed)
+    means = [defined[rng.integers(0, len(defined), len(defined))].mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(defined.mean()), float(low), float(high))
+
+
+def paired_bootstrap(
+    candidate: Floats, other: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000
+) -> Interval:
+    """Interval of mean(candidate - other) over the same queries (Koehn 2004); both [num_queries].
+
+    Pairing takes away what queries have in common, so it sees differences that two separate intervals hide.
+    """
+    if candidate.shape != other.shape:
+        raise ValueError(f"got {len(candidate)} and {len(other)} queries; wanted the same queries for both systems")
+    return bootstrap_interval(candidate - other, seed, confidence, resamples)
+
+
+@dataclass(frozen=True)
+class MetricSums:
+    """Sums of metrics over queries; those of shards add up to those of the whole. ``MetricSums()`` is the zero.
+
+    Attributes:
+      sums: of each metric the total, and the number of queries that it is defined for.
+    """
+
+    sums: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, Floats], mask: NDArray[np.bool_] | None = None) -> Self:
+        """The sums over the queries in ``mask``, or over all; each metric and the mask are [num_queries]."""
+        sums = {}
+        for name, values in metrics.items():
+            chosen = values if mask is None else values[mask]
+            sums[name] = (float(np.nansum(chosen)), int((~np.isnan(chosen)).sum()))
+        return cls(sums)
+
+    def __add__(self, other: "MetricSums") -> "MetricSums":
+        merged = dict(self.sums)
+        for name, (total, count) in other.sums.items():
+            mine_total, mine_count = merged.get(name, (0.0, 0))
+            merged[name] = (mine_total + total, mine_count + count)
+        return MetricSums(merged)
+
+    def means(self) -> dict[str, float]:
+        """Each metric's mean over the queries that it is defined for; NaN for none."""
+        return {name: total / count if count else np.nan for name, (total, count) in self.sums.items()}

@@ -1,0 +1,1 @@
+"""Layers, towers and rankers: Keras code only; no files, no TFX."""

@@ -1,0 +1,72 @@
+"""From transformed features to vectors: what towers and rankers share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+import tf_keras as keras
+
+Features = Mapping[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One feature of a model.
+
+    Attributes:
+      name: its key in the features.
+      kind: ``category`` (int64 [batch], 0 unknown), ``bag`` (int64 [batch, n], -1 pads) or ``number`` (float32 [batch, 1]).
+      size: number of categories; 0 for numbers.
+    """
+
+    name: str
+    kind: str
+    size: int = 0
+
+
+class FeatureVectors(keras.layers.Layer):
+    """Each feature as a vector: embeddings for categories, their mean for bags, numbers as they are.
+
+    Input: features by name; output: [batch, width], the vectors side by side.
+    """
+
+    def __init__(self, slots: tuple[Slot, ...], dim: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self._slots = slots
+        self._tables = {
+            slot.name: keras.layers.Embedding(slot.size, dim, embeddings_initializer=_initializer(), name=slot.name)
+            for slot in slots
+            if slot.kind != "number"
+        }
+        self.width = sum(1 if slot.kind == "number" else dim for slot in slots)
+
+    def call(self, features: Features) -> tf.Tensor:
+        vectors = []
+        for slot in self._slots:
+            value = features[slot.name]
+            if slot.kind == "number":
+                vectors.append(tf.reshape(tf.cast(value, tf.float32), [-1, 1]))
+            elif slot.kind == "category":
+                vectors.append(self._tables[slot.name](tf.reshape(value, [-1])))
+            else:
+                vectors.append(bag_mean(self._tables[slot.name], value))
+        return tf.concat(vectors, axis=-1)
+
+
+def bag_mean(table: keras.layers.Embedding, ids: tf.Tensor) -> tf.Tensor:
+    """[…, dim]: the mean of the embeddings of ``ids`` [..., n] that are not -1; zero where all are."""
+    present = tf.cast(ids >= 0, tf.float32)[..., tf.newaxis]
+    total = tf.reduce_sum(table(tf.maximum(ids, 0)) * present, axis=-2)
+    return total / tf.maximum(tf.reduce_sum(present, axis=-2), 1.0)
+
+
+def _initializer() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.05)
+
+
+def dense_stack(widths: tuple[int, ...], dropout: float, name: str) -> keras.Sequential:
+    """Dense layers with ReLU, each followed by dropout."""
+    layers: list[keras.layers.Layer] = []
+    for width in widths:
+        layers += [keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(dropout)]
+    return keras.Sequential(layers, name=name)

@@ -1,0 +1,75 @@
+"""Two towers: query → vector, item → vector; the dot product says how well they fit.
+
+Covington, Adams, Sargin (2016), Deep Neural Networks for YouTube Recommendations; Yi et al. (2019), Sampling-Bias-Corrected
+Neural Modeling for Large Corpus Item Recommendations.
+"""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components.models.features import Features, FeatureVectors, Slot, dense_stack
+from components.models.items import PAD, ItemTable
+from components.transform.preprocessing import AGE_BUCKETS
+
+
+class ItemTower(keras.layers.Layer):
+    """Item rows → vectors, from the id and from the features.
+
+    In training a share of the ids is hidden, so that the vector of an item without an id of its own is learnt too.
+    """
+
+    def __init__(self, table: ItemTable, dim: int, hidden: tuple[int, ...], id_dropout: float, dropout: float) -> None:
+        super().__init__(name="item_tower")
+        self._table = table
+        self._id_dropout = id_dropout
+        self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
+        self._features = FeatureVectors(table.slots, dim) if table.slots else None
+        self._mix = keras.Sequential([dense_stack(hidden, dropout, "hidden"), keras.layers.Dense(dim)], name="mix")
+
+    def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """float32 [batch, dim] from int32 [batch]."""
+        return self.vectors(self._table.id_rows(rows), self._table.features(rows), training)
+
+    def vectors(self, id_rows: tf.Tensor, features: Features, training: bool = False) -> tf.Tensor:
+        if training and self._id_dropout:
+            hidden = tf.random.uniform(tf.shape(id_rows)) < self._id_dropout
+            id_rows = tf.where(hidden, 0, id_rows)
+        ids = self._ids(id_rows)
+        if self._features is None:
+            return ids
+        return ids + self._mix(tf.concat([ids, self._features(features)], axis=-1), training=training)
+
+
+class QueryTower(keras.layers.Layer):
+    """User, context and history → vector. The history is read with the item tower's vectors."""
+
+    def __init__(self, items: ItemTower, slots: tuple[Slot, ...], dim: int, hidden: tuple[int, ...], dropout: float) -> None:
+        super().__init__(name="query_tower")
+        self._items = items
+        self._slots = FeatureVectors(slots, 16)
+        self._age = keras.layers.Embedding(AGE_BUCKETS, dim, embeddings_initializer=_initializer(), name="history_age")
+        self._attend = keras.layers.Dense(4, name="attend")
+        self._value = keras.layers.Dense(dim, use_bias=False, name="history_value")
+        self._hidden = dense_stack(hidden, dropout, "hidden")
+        self._out = keras.layers.Dense(dim)
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """float32 [batch, dim]."""
+        rows = features["history_row"]
+        batch, length = tf.shape(rows)[0], tf.shape(rows)[1]
+        present = tf.cast(rows != PAD, tf.float32)[..., tf.newaxis]
+        # Histories share items: each is put through the tower once a batch.
+        distinct, place = tf.unique(tf.reshape(rows, [-1]))
+        vectors = self._items(distinct, training=training)
+        items = tf.reshape(tf.gather(vectors, place), [batch, length, vectors.shape[-1]])
+        past = items + self._age(features["history_age_s"]) + self._value(features["history_value"][..., tf.newaxis])
+        weights = tf.nn.softmax(self._attend(tf.nn.tanh(past)) + (present - 1) * 1e9, axis=1) * present
+        pooled = tf.einsum("blh,bld->bhd", weights, items)
+        pooled = tf.reshape(pooled, [batch, self._attend.units * vectors.shape[-1]])
+        mean = tf.reduce_sum(items * present, 1) / tf.maximum(tf.reduce_sum(present, 1), 1.0)
+        mixed = tf.concat([pooled, mean, self._slots(features)], axis=-1)
+        return self._out(self._hidden(mixed, training=training))
+
+
+def _initializer() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=0.05)

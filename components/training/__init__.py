@@ -1,0 +1,1 @@
+"""What both trainers share: reading samples, the item table, the TFX adapter, early stopping."""
