@@ -8,14 +8,16 @@ from components.config import PipelineConfig
 from components.ingest.component import Ingest
 from components.ingest.files import fingerprint, table_files
 from components.samples.component import Samples
+from components.training.component import ModelTrainer
 from components.validation.component import ValidationGate
 
+RETRIEVAL = "components.retrieval.trainer.run_fn"
 PREPROCESSING = "components.transform.preprocessing.preprocessing_fn"
 
 
 def create_pipeline(config: PipelineConfig, root: Path, metadata: object, beam_args: list[str], cache: bool) -> tfx.dsl.Pipeline:
     """The pipeline of ``config``, with its artifacts under ``root``."""
-    data = data_settings(config)
+    data = settings(config)
     ingest = Ingest(config=data, sources=sources_fingerprint(config))
     samples = Samples(config=data, event_log=ingest.outputs["event_log"], catalogue=ingest.outputs["catalogue"])
     statistics = tfx.components.StatisticsGen(examples=samples.outputs["examples"], schema=samples.outputs["schema"])
@@ -37,20 +39,30 @@ def create_pipeline(config: PipelineConfig, root: Path, metadata: object, beam_a
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
     )
     transform.add_upstream_node(gate)
+    shared = {
+        "examples": samples.outputs["examples"],
+        "schema": samples.outputs["schema"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "event_log": ingest.outputs["event_log"],
+        "catalogue": ingest.outputs["catalogue"],
+        "features": samples.outputs["features"],
+    }
+    retrieval = ModelTrainer(
+        run_fn=RETRIEVAL, config=settings(config, "retrieval"), **shared
+    ).with_id("RetrievalTrainer")
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(root),
-        components=[ingest, samples, statistics, validator, gate, transform],
+        components=[ingest, samples, statistics, validator, gate, transform, retrieval],
         enable_cache=cache,
         metadata_connection_config=metadata,
         beam_pipeline_args=beam_args,
     )
 
 
-def data_settings(config: PipelineConfig) -> str:
-    """The settings that samples depend on, as JSON: a change of a model's settings must not make samples anew."""
-    kept = {"name", "dataset", "samples", "validation"}
-    return config.model_dump_json(include=kept)
+def settings(config: PipelineConfig, *sections: str) -> str:
+    """The settings that a node depends on, as JSON: a change of a model's settings must not make samples anew."""
+    return config.model_dump_json(include={"name", "dataset", "samples", *sections})
 
 
 def sources_fingerprint(config: PipelineConfig) -> str:

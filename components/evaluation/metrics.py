@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_GATHERED_VALUES = 1 << 22  # vector components held at once by the diversities: 32 MiB, whatever the number of queries
+_GATHERED_VALUES = 1 << 18  # values that the diversities hold at once: a chunk of queries fits the processor's cache
 _LEAST_PROB = 1e-7  # the log loss of a confident error stays finite
 
 
@@ -84,7 +84,8 @@ def ndcg(judged: Judged, k: int) -> Floats:
     """
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.clip(judged.relevant_count, 1, k) - 1]
-    return judged.if_any_relevant(judged.top(k) @ discount / ideal)
+    gained: Floats = np.dot(judged.top(k), discount)
+    return judged.if_any_relevant(gained / ideal)
 
 
 def mrr(judged: Judged, k: int) -> Floats:
@@ -142,9 +143,8 @@ def novelty(ranked: NDArray[np.int32], training_counts: NDArray[np.int64]) -> Fl
       training_counts: int64 [num_items].
     """
     bits = -np.log2((training_counts + 1) / (training_counts.sum() + len(training_counts)))
-    shown = ranked >= 0
-    count = shown.sum(axis=1)
-    total = np.append(bits, 0.0)[np.where(shown, ranked, -1)].sum(axis=1)
+    count = (ranked >= 0).sum(axis=1)
+    total = np.append(bits, 0.0)[ranked].sum(axis=1)  # padding, -1, points at the last, which adds nothing
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
@@ -175,19 +175,20 @@ def category_diversity(ranked: NDArray[np.int32], item_categories: NDArray[np.bo
     Args:
       item_categories: bool [num_items, num_categories]; two items without a category count as alike.
     """
-    sets = np.vstack([item_categories, np.zeros_like(item_categories[:1])]).astype(np.float32)
+    without = ~item_categories.any(axis=1, keepdims=True)
+    sets = np.hstack([item_categories, without]).astype(np.float32)
+    sets = np.vstack([sets, np.zeros_like(sets[:1])])  # padding, -1, points at the empty set, which is like nothing
     sizes = sets.sum(axis=1)
-    distances = np.zeros(len(ranked))
+    likeness = np.zeros(len(ranked))
     width = ranked.shape[1]
     rows = max(1, _GATHERED_VALUES // max(1, width * max(width, sets.shape[1])))
     for start in range(0, len(ranked), rows):
         chunk = ranked[start : start + rows]
-        members, size, shown = sets[chunk], sizes[chunk], (chunk >= 0).astype(np.float32)
+        members, size = sets[chunk], sizes[chunk]
         common = members @ members.transpose(0, 2, 1)
         union = size[:, :, None] + size[:, None, :] - common
-        distance = 1 - np.divide(common, union, out=np.ones_like(common), where=union > 0)
-        distances[start : start + rows] = np.einsum("qi,qij,qj->q", shown, distance, shown, optimize=True)
-    return _mean_of_pairs(distances, ranked)
+        likeness[start : start + rows] = (common / np.maximum(union, 1)).sum(axis=(1, 2))
+    return 1 - _mean_of_pairs(likeness - (ranked >= 0).sum(axis=1), ranked)
 
 
 def _mean_of_pairs(ordered_pair_sums: Floats, ranked: NDArray[np.int32]) -> Floats:

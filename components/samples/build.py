@@ -153,7 +153,6 @@ class UserGroup:
             names.TIMESTAMP: _single(pa.array(moment)),
             names.USER_IDLE: _single(pa.array(values.idle_s)),
             names.ITEM_ID: _single(self._item_ids(self.item[rows])),
-            names.WEIGHT: _single(pa.array(moments.weight)),
             names.ITEM_PROB: _single(pa.array(self._plan.item_prob[self.item[rows]])),
         }
         user_row = pc.index_in(columns[names.USER_ID].values, self._catalogue.users.column("user_id").combine_chunks())
@@ -169,7 +168,8 @@ class UserGroup:
         for code, name in enumerate(self._plan.types):
             columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
         for name, label in moments.labels.items():
-            columns[names.LABEL_PREFIX + name] = _present(pa.array(label), ~np.isnan(label))
+            columns[names.LABEL_PREFIX + name] = self._label_list(name, np.nan_to_num(label))
+            columns[names.WEIGHT_PREFIX + name] = _single(pa.array(np.where(np.isnan(label), 0, moments.weight).astype(np.float32)))
         columns |= self._history(values, moment)
         if self._config.samples.impressions is None:
             columns |= self._negatives(len(rows), rng)
@@ -182,6 +182,14 @@ class UserGroup:
         return pa.RecordBatch.from_pydict(
             {name: columns[name].cast(binary) if dtype == "string" else columns[name] for name, (dtype, _) in spec.items()}
         )
+
+    def _label_list(self, task: str, label: NDArray[np.float32]) -> pa.ListArray:
+        if not names.has_drawn_negatives(self._config, task):
+            return _single(pa.array(label))
+        width = 1 + self._config.samples.negatives
+        listed = np.zeros((len(label), width), np.float32)
+        listed[:, 0] = label
+        return pa.ListArray.from_arrays(pa.array(np.arange(len(label) + 1, dtype=np.int32) * width), pa.array(listed.ravel()))
 
     def _history(self, values: UserValues, moment: NDArray[np.int64]) -> dict[str, pa.Array]:
         length = values.history_end - values.history_start

@@ -1,8 +1,9 @@
 """The samples: one tf.Example per labelled moment, raw features, in gzip TFRecords.
 
 Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_*`` and ``context_*`` what is known
-of the request; ``label_<task>`` absent where the task was not observed; ``negative_*`` lists of drawn negatives.
-User and item features keep their configured names.
+of the request; ``label_<task>`` and ``weight_<task>``, the weight 0 where the task was not observed; ``negative_*``
+lists of drawn negatives. Where negatives are drawn, the label of a task that only asks whether the event happened is a
+list: 1 for the item, then 0 for each negative. User and item features keep their configured names.
 """
 
 from collections.abc import Iterable
@@ -18,9 +19,9 @@ USER_ID, ITEM_ID, TIMESTAMP = "user_id", "item_id", "timestamp_ms"
 HISTORY_ITEM, HISTORY_AGE, HISTORY_VALUE = "history_item_id", "history_age_s", "history_value"
 USER_IDLE = "user_idle_s"
 COUNT_PREFIX = "user_count_"
-LABEL_PREFIX = "label_"
+LABEL_PREFIX, WEIGHT_PREFIX = "label_", "weight_"
 NEGATIVE_ITEM, NEGATIVE_PROB, ITEM_PROB = "negative_item_id", "negative_prob", "item_prob"
-WEIGHT, POSITION = "weight", "position"
+POSITION = "position"
 SPLITS = ("train", "eval", "test")
 
 HOURS, WEEKDAYS = 24, 7
@@ -44,13 +45,21 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     spec |= {COUNT_PREFIX + name: ("float", True) for name in types}
     spec |= {USER_IDLE: ("float", True), ITEM_ID: ("string", True)}
     spec |= {name: _kind(feature) for name, feature in config.dataset.item_features.items()}
-    spec |= {LABEL_PREFIX + name: ("float", False) for name in config.dataset.tasks}
-    spec |= {WEIGHT: ("float", True), ITEM_PROB: ("float", True)}
+    for name in config.dataset.tasks:
+        spec[LABEL_PREFIX + name] = ("float", not has_drawn_negatives(config, name))
+        spec[WEIGHT_PREFIX + name] = ("float", True)
+    spec[ITEM_PROB] = ("float", True)
     if config.samples.impressions is None:
         spec |= {NEGATIVE_ITEM: ("string", False), NEGATIVE_PROB: ("float", False)}
     else:
         spec |= {POSITION: ("int64", True)}
     return spec
+
+
+def has_drawn_negatives(config: PipelineConfig, task: str) -> bool:
+    """Whether a drawn negative counts as a 0 for the task: it asks for an event that a drawn item did not have."""
+    settings = config.dataset.tasks[task]
+    return config.samples.impressions is None and settings.threshold is None and settings.kind == "binary"
 
 
 def query_features(config: PipelineConfig, types: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,6 @@
 """tf.data from sample files: read and decoded in parallel, transformed once, shuffled every epoch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,11 +12,16 @@ BLOCKS_SHUFFLED = 32
 
 
 def transformed(
-    files: Sequence[str], transform: tft.TFTransformOutput, keep: Iterable[str], cache: Path | None
+    files: Sequence[str],
+    transform: tft.TFTransformOutput,
+    keep: Iterable[str],
+    then: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+    cache: Path | None,
 ) -> tf.data.Dataset:
     """Blocks of transformed samples, each feature named in ``keep`` as [ROWS_PER_BLOCK, …].
 
     Args:
+      then: applied to each block.
       cache: file stem that the blocks are kept in after the first epoch, or None to read once.
     """
     raw_spec = transform.raw_feature_spec()
@@ -25,7 +30,7 @@ def transformed(
 
     def decode(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         features = layer(tf.io.parse_example(serialized, raw_spec))
-        return {name: value for name, value in features.items() if name in kept}
+        return then({name: value for name, value in features.items() if name in kept})
 
     paths = tf.data.Dataset.from_tensor_slices(sorted(files))
     examples = paths.interleave(

@@ -21,7 +21,7 @@ VOCABULARY_SIZE = {FeatureKind.ID: 1_000_000, FeatureKind.CATEGORICAL: 10_000, F
                    FeatureKind.TEXT: 20_000}  # fmt: skip
 MIN_COUNT = {FeatureKind.ID: 2, FeatureKind.TEXT: 5}
 STANDARD_BOUND = 5.0
-PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.WEIGHT, names.ITEM_PROB, names.POSITION,
+PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.ITEM_PROB, names.POSITION,
              CONTEXT_PREFIX + "hour", CONTEXT_PREFIX + "weekday"}  # fmt: skip
 AGE_BUCKETS = 34  # 2 ** 33 s are 272 years
 
@@ -54,7 +54,11 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
         elif name.startswith(names.COUNT_PREFIX):
             outputs[name] = _standardised(tf.math.log1p(_one(value)))
         elif name.startswith(names.LABEL_PREFIX):
-            outputs[name] = _padded(value, 1, float("nan"))
+            task = name.removeprefix(names.LABEL_PREFIX)
+            listed = names.has_drawn_negatives(config, task)
+            outputs[name] = _padded(value, 1 + config.samples.negatives, 0.0) if listed else _one(value)[:, tf.newaxis]
+        elif name.startswith(names.WEIGHT_PREFIX):
+            outputs[name] = _one(value)
         elif name in (names.NEGATIVE_ITEM, names.NEGATIVE_PROB):
             outputs[name] = _padded(value, config.samples.negatives, "" if name == names.NEGATIVE_ITEM else 1.0)
     return outputs

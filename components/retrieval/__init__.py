@@ -1,0 +1,1 @@
+"""Recall: trains the two towers."""

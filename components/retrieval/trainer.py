@@ -1,0 +1,134 @@
+"""TFX run_fn of recall: trains the towers, and saves one SavedModel that stock TF Serving can run.
+
+Signatures: ``serving_default`` a request → ``embedding``; ``item`` an item with its features → ``embedding``; ``recommend`` a
+request → ``item_id`` and ``score`` of the best items by exact search, those of the request's history left out.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.models.items import PAD, ItemTable
+from components.models.towers import ItemTower, QueryTower
+from components.models.two_tower import TwoTower
+from components.schema import samples as names
+from components.training.context import TrainingContext, with_rows
+from components.training.inputs import evaluation_batches, training_batches
+from components.training.loop import train
+from components.training.signature import item_signature, query_signature, to_samples_form
+
+MEASURED_SAMPLES = 5_000
+RECOMMENDED = 300
+
+
+def run_fn(fn_args: Any) -> None:
+    context = TrainingContext.of(fn_args, "RetrievalTrainer")
+    settings = context.config.retrieval
+    keras.utils.set_random_seed(settings.seed)
+    table = ItemTable(context.item_facts)
+    item_tower = ItemTower(table, settings.embedding_dim, settings.hidden, settings.id_dropout, settings.dropout)
+    query_tower = QueryTower(item_tower, context.query_slots, settings.embedding_dim, settings.hidden, settings.dropout)
+    model = TwoTower(query_tower, item_tower)
+    with tempfile.TemporaryDirectory() as scratch:
+        blocks = _positives(context, context.train_files, Path(scratch) / "train")
+        held_out = _positives(context, context.eval_files, Path(scratch) / "eval")
+        train(
+            model,
+            training_batches(blocks, settings.batch_size, settings.seed),
+            measure=lambda: recall_at(model, held_out.unbatch().take(MEASURED_SAMPLES).batch(512), table.count),
+            metric="recall_at_100",
+            settings=settings,
+            run_folder=context.run_folder,
+        )
+    save(model, table, context)
+
+
+def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path) -> tf.data.Dataset:
+    label = names.LABEL_PREFIX + context.config.positive_task
+    weight = names.WEIGHT_PREFIX + context.config.positive_task
+    keep = [*context.query_keys(), "item_row", names.ITEM_PROB, label, weight]
+
+    def only_positives(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        chosen = tf.where(block[label][:, 0] > 0)[:, 0]
+        kept = {name: tf.gather(value, chosen) for name, value in block.items()}
+        kept["weight"] = kept.pop(weight)
+        del kept[label]
+        return kept
+
+    return context.blocks(files, keep, None).map(only_positives).cache(str(cache))
+
+
+def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dict[str, float]:
+    """recall@100 and NDCG@10 of next items over the whole catalogue, the history's items left out."""
+    vectors = item_vectors(model.item_tower, item_count)
+    ranks = np.concatenate([_ranks(model.query_tower, vectors, batch).numpy() for batch in batches])
+    gain = np.where(ranks < 10, 1 / np.log2(ranks + 2.0), 0.0)
+    return {"recall_at_100": float((ranks < 100).mean()), "ndcg_at_10": float(gain.mean())}
+
+
+@tf.function(reduce_retracing=True)
+def _ranks(query_tower: QueryTower, vectors: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    scores = without_history(tf.matmul(query_tower(batch), vectors, transpose_b=True), batch["history_row"])
+    wanted = tf.gather(scores, batch["item_row"], batch_dims=1)
+    return tf.reduce_sum(tf.cast(scores > wanted[:, tf.newaxis], tf.int32), axis=1)
+
+
+def without_history(scores: tf.Tensor, history_row: tf.Tensor) -> tf.Tensor:
+    """``scores`` [batch, n] with those of the history's rows [batch, length] at −∞."""
+    known = (history_row != PAD) & (history_row < tf.shape(scores)[1])
+    where = tf.where(known)
+    places = tf.stack([where[:, 0], tf.cast(tf.gather_nd(history_row, where), tf.int64)], axis=1)
+    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], scores.dtype.min))
+
+
+def item_vectors(item_tower: ItemTower, item_count: int) -> tf.Tensor:
+    """float32 [item_count, dim]."""
+    rows = tf.range(item_count)
+    return tf.concat([item_tower(rows[start : start + 8_192]) for start in range(0, item_count, 8_192)], axis=0)
+
+
+class RetrievalExport(tf.Module):
+    """The towers with the Transform graph and the item lookup, ready to be saved."""
+
+    def __init__(self, model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
+        super().__init__(name="retrieval")
+        self._config, self._types = context.config, context.facts.types
+        self._transform = context.transform.transform_features_layer()
+        self._rows, self._table, self._model = context.item_rows, table, model
+        self._vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
+        self._ids = tf.constant(list(context.item_facts.ids))
+
+    def features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
+
+    def query(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"embedding": self._model.query_tower(self.features(inputs))}
+
+    def item(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = self.features(inputs)
+        rows = features.pop("item_row")
+        return {"embedding": self._model.item_tower.vectors(self._table.id_rows(rows), features)}
+
+    def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = self.features(inputs)
+        scores = tf.matmul(self._model.query_tower(features), self._vectors, transpose_b=True)
+        best, rows = tf.math.top_k(
+            without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count)
+        )
+        return {"item_id": tf.gather(self._ids, rows), "score": best}
+
+
+def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
+    export = RetrievalExport(model, table, context)
+    request = query_signature(context.config, context.facts.types)
+    item = item_signature(context.config, context.facts.types)
+    signatures = {
+        "serving_default": tf.function(export.query).get_concrete_function(request),
+        "item": tf.function(export.item).get_concrete_function(item),
+        "recommend": tf.function(export.recommend).get_concrete_function(request),
+    }
+    tf.saved_model.save(export, str(context.model_folder), signatures)

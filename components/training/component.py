@@ -1,0 +1,59 @@
+"""TFX's Trainer with more inputs: the catalogue, the counters, and for ranking what recall returns."""
+
+import json
+
+import tfx.v1 as tfx
+from tfx.components.trainer.executor import GenericExecutor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.types.component_spec import ChannelParameter
+
+from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex
+
+
+class ModelTrainerSpec(standard_component_specs.TrainerSpec):
+    INPUTS = {
+        **standard_component_specs.TrainerSpec.INPUTS,
+        "event_log": ChannelParameter(type=EventLog),
+        "catalogue": ChannelParameter(type=Catalogue),
+        "features": ChannelParameter(type=FeatureSnapshot),
+        "retrieval": ChannelParameter(type=tfx.types.standard_artifacts.Model, optional=True),
+        "index": ChannelParameter(type=ItemIndex, optional=True),
+    }
+
+
+class ModelTrainerExecutor(GenericExecutor):
+    """Hands the places of the further inputs to ``run_fn`` in its ``custom_config``, under ``inputs``."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict) -> None:  # noqa: N802  TFX's name
+        added = ModelTrainerSpec.INPUTS.keys() - standard_component_specs.TrainerSpec.INPUTS.keys()
+        custom = json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])
+        custom["inputs"] = {
+            name: artifact_utils.get_single_uri(input_dict[name]) for name in sorted(added) if input_dict.get(name)
+        }
+        super().Do(input_dict, output_dict, {**exec_properties, standard_component_specs.CUSTOM_CONFIG_KEY: json.dumps(custom)})
+
+
+class ModelTrainer(base_component.BaseComponent):
+    """Trains one model with ``run_fn``.
+
+    Args:
+      run_fn: dotted path of the function that trains and saves.
+      config: the pipeline's settings as JSON.
+      channels: the inputs of ``ModelTrainerSpec``.
+    """
+
+    SPEC_CLASS = ModelTrainerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ModelTrainerExecutor)
+
+    def __init__(self, run_fn: str, config: str, **channels: object) -> None:
+        spec = ModelTrainerSpec(
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            run_fn=run_fn,
+            custom_config=json.dumps({"config": config}),
+            model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+            model_run=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelRun),
+            **channels,
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,99 @@
+"""What a training run works with, found from the arguments that TFX hands it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.config import PipelineConfig, parse_config
+from components.errors import DataError
+from components.features.item import ItemDays
+from components.models.features import Slot
+from components.models.items import ItemFacts, ItemRows
+from components.schema import samples as names
+from components.schema.catalogue import read_items
+from components.schema.features import SnapshotFacts, read_interactions
+from components.training.inputs import transformed
+from components.training.items import item_facts, query_slots
+
+ID_LISTS = {names.ITEM_ID: "item_row", names.HISTORY_ITEM: "history_row", names.NEGATIVE_ITEM: "negative_row"}
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """Settings, places and lookups of one training run."""
+
+    config: PipelineConfig
+    transform: tft.TFTransformOutput
+    train_files: tuple[str, ...]
+    eval_files: tuple[str, ...]
+    inputs: Mapping[str, Path]  # event_log, catalogue, features; for ranking also retrieval and index
+    model_folder: Path
+    run_folder: Path
+
+    @classmethod
+    def of(cls, fn_args: Any, node: str) -> "TrainingContext":
+        """From TFX's FnArgs, as ``ModelTrainer`` hands them on.
+
+        Raises:
+          DataError: a split holds no samples.
+        """
+        custom = fn_args.custom_config
+        return cls(
+            config=parse_config(custom["config"], origin=node),
+            transform=tft.TFTransformOutput(fn_args.transform_output),
+            train_files=_files(fn_args.train_files, "training"),
+            eval_files=_files(fn_args.eval_files, "validation"),
+            inputs={name: Path(uri) for name, uri in custom["inputs"].items()},
+            model_folder=Path(fn_args.serving_model_dir),
+            run_folder=Path(fn_args.model_run_dir),
+        )
+
+    @cached_property
+    def facts(self) -> SnapshotFacts:
+        return SnapshotFacts.load(self.inputs["features"])
+
+    @cached_property
+    def item_facts(self) -> ItemFacts:
+        item_count = read_items(self.inputs["catalogue"]).num_rows
+        positives = read_interactions(self.inputs["features"]).column("item_index").to_numpy()
+        trained = np.bincount(positives, minlength=item_count) > 0
+        return item_facts(self.config, self.inputs["catalogue"], self.transform, trained, self.facts.last_timestamp_ms)
+
+    @cached_property
+    def item_rows(self) -> ItemRows:
+        return ItemRows(self.item_facts.ids)
+
+    @cached_property
+    def query_slots(self) -> tuple[Slot, ...]:
+        return query_slots(self.config, self.facts.types, self.transform)
+
+    def item_days(self) -> ItemDays:
+        return ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], self.facts.types)
+
+    def query_keys(self) -> list[str]:
+        """What the models read of a request, after ``rows``."""
+        return [slot.name for slot in self.query_slots] + ["history_row", names.HISTORY_AGE, names.HISTORY_VALUE]
+
+    def blocks(self, files: Iterable[str], keep: Iterable[str], cache: Path | None) -> tf.data.Dataset:
+        """Transformed samples with item ids turned into rows: ``item_row``, ``history_row``, ``negative_row``."""
+        keep = set(keep)
+        raw = {name for name, row in ID_LISTS.items() if row in keep} | keep - set(ID_LISTS.values())
+        return transformed(tuple(files), self.transform, raw, partial(with_rows, self.item_rows), cache)
+
+
+def with_rows(item_rows: ItemRows, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The features with item ids turned into rows, under the names of ``ID_LISTS``."""
+    return {ID_LISTS.get(name, name): item_rows(value) if name in ID_LISTS else value for name, value in features.items()}
+
+
+def _files(patterns: Iterable[str], split: str) -> tuple[str, ...]:
+    files = tuple(sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern)))
+    if not files:
+        raise DataError(f"the {split} split holds no samples ({', '.join(patterns)}); see samples.split in the config")
+    return files

@@ -1,0 +1,64 @@
+"""Training with early stopping on a metric of ours, and a record that the report draws."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components.config.pipeline import TrainingConfig
+
+HISTORY_FILE = "history.json"
+
+
+class StopOnMetric(keras.callbacks.Callback):
+    """After each epoch measures the model; keeps the best weights and stops when they stay the best for long."""
+
+    def __init__(self, measure: Callable[[], dict[str, float]], metric: str, patience: int) -> None:
+        super().__init__()
+        self._measure, self._metric, self._patience = measure, metric, patience
+        self._best, self._best_epoch, self._weights = float("-inf"), 0, None
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        measured = self._measure()
+        if logs is not None:
+            logs.update(measured)
+        if measured[self._metric] > self._best:
+            self._best, self._best_epoch, self._weights = measured[self._metric], epoch, self.model.get_weights()
+        elif epoch - self._best_epoch >= self._patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self._weights is not None:
+            self.model.set_weights(self._weights)
+
+
+def train(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    measure: Callable[[], dict[str, float]],
+    metric: str,
+    settings: TrainingConfig,
+    run_folder: Path,
+) -> None:
+    """Fit ``model``, leave it with its best weights, write TensorBoard logs and ``history.json``.
+
+    Args:
+      measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
+    """
+    model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+    history = model.fit(
+        batches,
+        epochs=settings.epochs,
+        verbose=0,
+        callbacks=[
+            StopOnMetric(measure, metric, settings.patience),
+            keras.callbacks.TensorBoard(str(run_folder), profile_batch=0, write_graph=False),
+        ],
+    )
+    curves = {name: [float(value) for value in values] for name, values in history.history.items()}
+    best = max(range(len(curves[metric])), key=curves[metric].__getitem__)
+    record = {"metric": metric, "best_epoch": best + 1, "curves": curves}
+    run_folder.mkdir(parents=True, exist_ok=True)
+    (run_folder / HISTORY_FILE).write_text(json.dumps(record, indent=1))
