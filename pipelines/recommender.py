@@ -12,6 +12,7 @@ from components.training.component import ModelTrainer
 from components.validation.component import ValidationGate
 
 RETRIEVAL = "components.retrieval.trainer.run_fn"
+RANKING = "components.ranking.trainer.run_fn"
 PREPROCESSING = "components.transform.preprocessing.preprocessing_fn"
 
 
@@ -50,10 +51,13 @@ def create_pipeline(config: PipelineConfig, root: Path, metadata: object, beam_a
     retrieval = ModelTrainer(
         run_fn=RETRIEVAL, config=settings(config, "retrieval"), **shared
     ).with_id("RetrievalTrainer")
+    ranking = ModelTrainer(
+        run_fn=RANKING, config=settings(config, "ranking"), retrieval=retrieval.outputs["model"], **shared
+    ).with_id("RankingTrainer")
     return tfx.dsl.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(root),
-        components=[ingest, samples, statistics, validator, gate, transform, retrieval],
+        components=[ingest, samples, statistics, validator, gate, transform, retrieval, ranking],
         enable_cache=cache,
         metadata_connection_config=metadata,
         beam_pipeline_args=beam_args,

@@ -77,11 +77,12 @@ class IndexConfig(Settings):
 
 class RankingConfig(TrainingConfig):
     model: Literal["dcn_v2"] = "dcn_v2"
-    embedding_dim: int = Field(default=32, ge=2, le=1024)
+    embedding_dim: int = Field(default=16, ge=2, le=1024)
     cross_layers: int = Field(default=2, ge=1, le=8)
+    cross_rank: int = Field(default=64, ge=1, description="rank of the cross layers' weight matrices")
     hidden: tuple[int, ...] = (128, 64)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    recall_negatives: int = Field(default=8, ge=0, le=200, description="negatives taken from what recall returns")
+    recall_negatives: int = Field(default=6, ge=0, le=200, description="negatives taken from what recall returns")
     candidates: int = Field(default=300, ge=1, description="how many recalled items are ranked")
     epochs: int = Field(default=10, ge=1)
 

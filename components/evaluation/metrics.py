@@ -39,6 +39,9 @@ class Judged:
             raise ValueError(f"got k={k} for lists of {self.hits.shape[1]} places; wanted k from 1 to that length")
         return self.hits[:, :k]
 
+    def found_count(self, k: int) -> NDArray[np.int64]:
+        return self.top(k).sum(axis=1, dtype=np.int64)
+
     def if_any_relevant(self, values: Floats) -> Floats:
         return np.where(self.relevant_count > 0, values, np.nan)
 
@@ -63,18 +66,17 @@ def judge(ranked: NDArray[np.int32], relevant: NDArray[np.int32]) -> Judged:
 
 def recall(judged: Judged, k: int) -> Floats:
     """|relevant in the top k| / |relevant|, [num_queries] (Manning et al. 2008, section 8.4)."""
-    found = judged.top(k).sum(axis=1)
-    return judged.if_any_relevant(found / np.maximum(judged.relevant_count, 1))
+    return judged.if_any_relevant(judged.found_count(k) / np.maximum(judged.relevant_count, 1))
 
 
 def precision(judged: Judged, k: int) -> Floats:
     """|relevant in the top k| / k, [num_queries]; a short list pays for its empty places (Manning et al. 2008)."""
-    return judged.if_any_relevant(judged.top(k).sum(axis=1) / k)
+    return judged.if_any_relevant(judged.found_count(k) / k)
 
 
 def hit_rate(judged: Judged, k: int) -> Floats:
     """1 if the top k holds anything relevant, else 0, [num_queries] (Deshpande and Karypis 2004)."""
-    return judged.if_any_relevant(judged.top(k).any(axis=1).astype(np.float64))
+    return judged.if_any_relevant((judged.found_count(k) > 0).astype(np.float64))
 
 
 def ndcg(judged: Judged, k: int) -> Floats:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from components.config import DatasetConfig
 from components.errors import DataError
 from components.ingest.catalogue import complete_items, complete_users, read_items, read_users
-from components.ingest.events import check_unit, event_columns, reject_batch, to_events
+from components.ingest.events import check_unit, event_columns, numbered, reject_batch, to_events
 from components.ingest.files import Part, parts, read_part
 from components.ingest.log import split_by_day, write_day
 from components.schema.arrow_bytes import from_bytes, to_bytes
@@ -47,7 +47,11 @@ def ingest(pipeline: beam.Pipeline, dataset: DatasetConfig, event_log: Path) -> 
         | "GroupDays" >> beam.GroupByKey()
         | "WriteSummaries" >> beam.Map(_write_summaries, event_log=str(event_log))
     )
-    read.rejects | "GroupRejects" >> beam.GroupByKey() | "WriteRejects" >> beam.Map(_write_rejects, event_log=str(event_log))
+    (
+        read.rejects
+        | "GroupRejects" >> beam.GroupByKey()
+        | "WriteRejects" >> beam.Map(_write_rejects, event_log=str(event_log))
+    )
 
 
 class _ReadPart(beam.DoFn):
@@ -64,6 +68,7 @@ class _ReadPart(beam.DoFn):
                 check_unit(batch, self._events, part.path)
             events, rejects = to_events(batch, self._events, part.path, first_row)
             if rejects.num_rows:
+                rejects = numbered(rejects, [row for row, _, _ in malformed])
                 yield beam.pvalue.TaggedOutput("rejects", (0, to_bytes(rejects)))
             for day, piece in split_by_day(events):
                 yield day, to_bytes(piece)
@@ -151,11 +156,11 @@ def _scan(event_log: Path) -> tuple[dict[str, int], set[str], int, int]:
     for path in event_files(event_log):
         day = pq.read_table(path, columns=["user_id", "item_id", "timestamp_ms"])
         firsts = day.group_by("item_id").aggregate([("timestamp_ms", "min")])
-        for item, moment in zip(firsts.column("item_id").to_pylist(), firsts.column("timestamp_ms_min").to_pylist(), strict=True):
+        for item, moment in zip(
+            firsts.column("item_id").to_pylist(), firsts.column("timestamp_ms_min").to_pylist(), strict=True
+        ):
             first_seen.setdefault(item, moment)
         users.update(pc.unique(day.column("user_id")).to_pylist())
         bounds = pc.min_max(day.column("timestamp_ms")).as_py()
         first_ms, last_ms = min(first_ms, bounds["min"]), max(last_ms, bounds["max"])
     return first_seen, users, first_ms, last_ms
-
-

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from components.config.dataset import DatasetConfig, FeatureColumn, FeatureKind, ItemsConfig, UsersConfig
 from components.errors import DataError
-from components.ingest.events import as_id, to_ms, to_number
+from components.ingest.columns import as_id, as_text, is_list, to_ms, to_number
 from components.ingest.files import parts, read_part
 from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema
 
@@ -34,9 +34,13 @@ def read_items(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | N
     extra = [("dataset.items.title", config.title), ("dataset.items.created", config.created)]
     raw, file = _read(config, "dataset.items", [(key, name) for key, name in extra if name])
     columns = {"item_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.items.id")}
-    columns["title"] = raw.column(config.title).combine_chunks().cast(pa.string()) if config.title else columns["item_id"]
+    columns["title"] = (
+        raw.column(config.title).combine_chunks().cast(pa.string()) if config.title else columns["item_id"]
+    )
     if config.created:
-        columns["created_ms"], unreadable, outside = to_ms(raw.column(config.created).combine_chunks(), config.created_unit)
+        columns["created_ms"], unreadable, outside = to_ms(
+            raw.column(config.created).combine_chunks(), config.created_unit
+        )
         if raw.num_rows and (unreadable | outside).all():
             raise DataError(
                 f"{file}: no {config.created!r} can be read as {config.created_unit} between 1990 and 2100; "
@@ -59,7 +63,9 @@ def read_users(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | N
     return _one_row_an_id(pa.table(columns), "user_id", file, "dataset.users.id")
 
 
-def complete_items(items: pa.Table | None, dataset: DatasetConfig, first_seen_ms: dict[str, int], fallback_ms: int) -> pa.Table:
+def complete_items(
+    items: pa.Table | None, dataset: DatasetConfig, first_seen_ms: dict[str, int], fallback_ms: int
+) -> pa.Table:
     """The catalogue of every item of the table and of the events.
 
     Args:
@@ -99,10 +105,14 @@ def _read(table: ItemsConfig | UsersConfig, key: str, extra: list[tuple[str, str
     bad: list[str] = []
     pieces = parts(table, key)
     for part in pieces:
-        reader = read_part(table, key, part, columns, lambda row, _, reason, part=part: bad.append(f"{part.path} row {row}: {reason}"))
+        reader = read_part(
+            table, key, part, columns, lambda row, _, reason, part=part: bad.append(f"{part.path} row {row}: {reason}")
+        )
         batches += [batch for _, batch in reader]
     if bad:
-        raise DataError(f"{len(bad)} malformed rows in {key}, the first: {bad[0]}; correct them, or {key}.delimiter and {key}.quote")
+        raise DataError(
+            f"{len(bad)} malformed rows in {key}, the first: {bad[0]}; correct them, or {key}.delimiter and {key}.quote"
+        )
     if not sum(batch.num_rows for batch in batches):
         raise DataError(f"{pieces[0].path}: holds no rows; wanted {key.split('.')[-1]}, or no key {key} at all")
     return pa.Table.from_batches(batches).unify_dictionaries(), pieces[0].path
@@ -167,4 +177,8 @@ def _stacked(table: pa.Table | None, added: dict[str, pa.Array], features: dict[
     size = len(next(iter(added.values())))
     added |= {name: pa.nulls(size, ARROW_TYPES[feature.kind]) for name, feature in features.items()}
     extension = pa.table(added)
-    return extension if table is None else pa.concat_tables([table, extension.select(table.column_names).cast(table.schema)])
+    return (
+        extension
+        if table is None
+        else pa.concat_tables([table, extension.select(table.column_names).cast(table.schema)])
+    )

@@ -1,6 +1,8 @@
 """Find the files of a table and read them as Arrow batches."""
 
+import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,12 @@ from components.errors import DataError
 
 ROWS_PER_BATCH = 1 << 17
 BYTES_PER_BLOCK = 8 << 20
+LONGEST_HEADER_CHARS = 1 << 20
+ADVICE = {
+    FileFormat.CSV: "check {key}.format, {key}.delimiter and {key}.quote",
+    FileFormat.JSON_LINES: "wanted one object a line, and a key of one type in all of them; check {key}.format",
+    FileFormat.PARQUET: "check {key}.format, or write the file again",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def parts(table: TableConfig, key: str) -> list[Part]:
         if table.format is not FileFormat.PARQUET:
             found.append(Part(path, None, 0))
             continue
-        metadata = _opened(path, key, lambda path=path: pq.ParquetFile(path)).metadata
+        metadata = _opened(path, key, table.format, lambda path=path: pq.ParquetFile(path)).metadata
         first = 0
         for group in range(metadata.num_row_groups):
             found.append(Part(path, group, first))
@@ -76,11 +84,12 @@ def read_part(
     columns: Sequence[tuple[str, str]],
     on_bad_row: Callable[[int, str, str], None],
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Batches of ``columns``, each with the number of the file's (well-formed) rows before it.
+    """Batches of ``columns``, each with the number of the file's well-formed rows before it.
 
     Args:
       columns: pairs of a config key and the column that it names; a column may be named twice.
-      on_bad_row: called with number, text and reason of a CSV row that has too few or too many fields.
+      on_bad_row: called with number (from 1, malformed rows counted, the header not), text and reason of a CSV row that
+        has too few or too many fields, before the batch that the row's neighbours are in.
 
     Raises:
       DataError: the file cannot be read as its format, or lacks a column.
@@ -95,13 +104,34 @@ def read_part(
     row = part.first_row
     for batch in batches:
         for config_key, column in columns:
-            if column not in batch.schema.names:
-                raise DataError(
-                    f"{part.path}: {config_key} names the column {column!r}, which is not there; "
-                    f"found {', '.join(map(repr, batch.schema.names))}"
-                )
-        yield row, batch.select(wanted)
+            if batch.schema.names.count(column) != 1:
+                raise _no_column(table, key, part.path, config_key, column, batch.schema.names)
+        yield row, _plain(batch.select(wanted))
         row += batch.num_rows
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its dictionary-encoded columns spelt out."""
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).dictionary_decode())
+    return batch
+
+
+def _no_column(
+    table: TableConfig, key: str, path: Path, config_key: str, column: str, found: Sequence[str]
+) -> DataError:
+    if column in found:
+        return DataError(
+            f"{path}: {config_key} names the column {column!r}, which is there {found.count(column)} times"
+        )
+    hint = ""
+    if table.format is FileFormat.CSV and len(found) == 1:
+        hint = f", the only one when the lines are cut at {table.delimiter!r}: check {key}.delimiter"
+    return DataError(
+        f"{path}: {config_key} names the column {column!r}, which is not there; "
+        f"found {', '.join(map(repr, found))[:500]}{hint}"
+    )
 
 
 def _read_csv(
@@ -110,19 +140,22 @@ def _read_csv(
     names = csv_header(table, key, path)
 
     def skip(row: pacsv.InvalidRow) -> str:
-        on_bad_row(row.number or 0, row.text, f"found {row.actual_columns} fields, wanted {row.expected_columns}")
+        on_bad_row(row.number - 1, row.text, f"found {row.actual_columns} fields, wanted {row.expected_columns}")
         return "skip"
 
-    # Everything is read as text, so that a bad value is one rejected row and not the end of the run.
+    # Everything is read as text, so that a bad value is one rejected row and not the end of the run; by one thread, since
+    # only then are rows numbered.
     reader = _opened(
         path,
         key,
+        table.format,
         lambda: pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(block_size=BYTES_PER_BLOCK, use_threads=False),
             parse_options=pacsv.ParseOptions(
                 delimiter=table.delimiter,
                 quote_char=table.quote if table.quote is not None else False,
+                newlines_in_values=table.quote is not None,
                 invalid_row_handler=skip,
             ),
             convert_options=pacsv.ConvertOptions(
@@ -130,47 +163,50 @@ def _read_csv(
             ),
         ),
     )
-    yield from _guarded(path, key, reader)
+    yield from _guarded(path, key, table.format, reader)
 
 
 def csv_header(table: TableConfig, key: str, path: Path) -> list[str]:
     """The names in a CSV file's first line."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline().rstrip("\r\n")
+        with pa.input_stream(path) as opened:  # which decompresses .gz and the like, as the reader of the rows does
+            line = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="").readline(LONGEST_HEADER_CHARS)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} ({key}): cannot be read as UTF-8 CSV: {error}") from error
+        raise DataError(f"{path} ({key}): cannot be read as UTF-8 CSV: {error}; check {key}.format") from error
     if not line:
         raise DataError(f"{path} ({key}): is empty; wanted a CSV file whose first line names its columns")
-    quote = table.quote or ""
-    return [name.strip(quote) if quote else name for name in line.split(table.delimiter)]
+    quoting = csv.QUOTE_MINIMAL if table.quote else csv.QUOTE_NONE
+    return next(
+        csv.reader([line.rstrip("\r\n")], delimiter=table.delimiter, quotechar=table.quote, quoting=quoting), []
+    )
 
 
 def _read_json_lines(key: str, path: Path) -> Iterator[pa.RecordBatch]:
-    table = _opened(
-        path, key, lambda: pajson.read_json(path, read_options=pajson.ReadOptions(block_size=BYTES_PER_BLOCK))
-    )
+    options = pajson.ReadOptions(block_size=BYTES_PER_BLOCK)
+    table = _opened(path, key, FileFormat.JSON_LINES, lambda: pajson.read_json(path, read_options=options))
     yield from table.to_batches(max_chunksize=ROWS_PER_BATCH)
 
 
 def _read_row_group(key: str, part: Part) -> Iterator[pa.RecordBatch]:
-    file = _opened(part.path, key, lambda: pq.ParquetFile(part.path))
-    yield from _guarded(part.path, key, file.iter_batches(ROWS_PER_BATCH, row_groups=[part.row_group]))
+    file = _opened(part.path, key, FileFormat.PARQUET, lambda: pq.ParquetFile(part.path))
+    batches = file.iter_batches(ROWS_PER_BATCH, row_groups=[part.row_group])
+    yield from _guarded(part.path, key, FileFormat.PARQUET, batches)
 
 
-def _opened(path: Path, key: str, open_it: Callable[[], Any]) -> Any:
+def _opened(path: Path, key: str, format: FileFormat, open_it: Callable[[], Any]) -> Any:
     try:
         return open_it()
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, key, error) from error
+        raise unreadable(path, key, format, error) from error
 
 
-def _guarded(path: Path, key: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _guarded(path: Path, key: str, format: FileFormat, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     try:
         yield from batches
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, key, error) from error
+        raise unreadable(path, key, format, error) from error
 
 
-def _unreadable(path: Path, key: str, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read with {key}'s format and delimiter: {error}")
+def unreadable(path: Path, key: str, format: FileFormat, error: Exception) -> DataError:
+    """The error of a file that is not of the format that its config says."""
+    return DataError(f"{path}: cannot be read as {format} ({error}); {ADVICE[format].format(key=key)}")

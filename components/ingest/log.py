@@ -33,7 +33,12 @@ def write_day(day: int, events: pa.Table, late_after_s: int, event_log: Path) ->
     events = events.combine_chunks()
     first = _first_of_each(events)
     events = events.take(pa.array(first))
-    events = events.take(pc.sort_indices(events, [("timestamp_ms", "ascending"), ("user_id", "ascending"), ("item_id", "ascending"), ("type", "ascending")]))
+    events = events.take(
+        pc.sort_indices(
+            events,
+            [("timestamp_ms", "ascending"), ("user_id", "ascending"), ("item_id", "ascending"), ("type", "ascending")],
+        )
+    )
     if events.num_rows and events.column("event_id")[0].as_py() == "":
         ids = np.char.mod(f"{day}-%d", np.arange(events.num_rows))
         events = events.set_column(0, events.schema.field(0), pa.array(ids, pa.string()))
@@ -57,7 +62,9 @@ def write_day(day: int, events: pa.Table, late_after_s: int, event_log: Path) ->
         user_count=pc.count_distinct(events.column("user_id")).as_py(),
         duplicate_count=before - events.num_rows,
         late_count=int(pc.sum(late).as_py() or 0),
-        events_by_type={each["values"]: each["counts"] for each in sorted(types.to_pylist(), key=lambda each: each["values"])},
+        events_by_type={
+            each["values"]: each["counts"] for each in sorted(types.to_pylist(), key=lambda each: each["values"])
+        },
     )
     return summary, item_days
 
@@ -80,4 +87,3 @@ def _first_of_each(events: pa.Table) -> np.ndarray:
 def _codes(column: pa.ChunkedArray) -> np.ndarray:
     encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy().astype(np.int64)
-

@@ -12,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.models.items import PAD, ItemTable
+from components.models.items import ItemTable
 from components.models.towers import ItemTower, QueryTower
 from components.models.two_tower import TwoTower
 from components.schema import samples as names
 from components.training.context import TrainingContext, with_rows
 from components.training.inputs import evaluation_batches, training_batches
 from components.training.loop import train
+from components.training.recall import without_history
 from components.training.signature import item_signature, query_signature, to_samples_form
 
 MEASURED_SAMPLES = 5_000
@@ -47,7 +48,7 @@ def run_fn(fn_args: Any) -> None:
     save(model, table, context)
 
 
-def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path) -> tf.data.Dataset:
+def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path | None) -> tf.data.Dataset:
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
     keep = [*context.query_keys(), "item_row", names.ITEM_PROB, label, weight]
@@ -59,7 +60,8 @@ def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path) ->
         del kept[label]
         return kept
 
-    return context.blocks(files, keep, None).map(only_positives).cache(str(cache))
+    positives = context.blocks(files, keep, shuffled=cache is not None).map(only_positives)
+    return positives if cache is None else positives.cache(str(cache))
 
 
 def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dict[str, float]:
@@ -77,14 +79,6 @@ def _ranks(query_tower: QueryTower, vectors: tf.Tensor, batch: dict[str, tf.Tens
     return tf.reduce_sum(tf.cast(scores > wanted[:, tf.newaxis], tf.int32), axis=1)
 
 
-def without_history(scores: tf.Tensor, history_row: tf.Tensor) -> tf.Tensor:
-    """``scores`` [batch, n] with those of the history's rows [batch, length] at −∞."""
-    known = (history_row != PAD) & (history_row < tf.shape(scores)[1])
-    where = tf.where(known)
-    places = tf.stack([where[:, 0], tf.cast(tf.gather_nd(history_row, where), tf.int64)], axis=1)
-    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], scores.dtype.min))
-
-
 def item_vectors(item_tower: ItemTower, item_count: int) -> tf.Tensor:
     """float32 [item_count, dim]."""
     rows = tf.range(item_count)
@@ -99,11 +93,16 @@ class RetrievalExport(tf.Module):
         self._config, self._types = context.config, context.facts.types
         self._transform = context.transform.transform_features_layer()
         self._rows, self._table, self._model = context.item_rows, table, model
-        self._vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
+        self.vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
         self._ids = tf.constant(list(context.item_facts.ids))
 
     def features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
+
+    @tf.function(reduce_retracing=True)
+    def embed(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Request vectors from features that have been through the Transform graph, as ranking has them."""
+        return self._model.query_tower(features)
 
     def query(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {"embedding": self._model.query_tower(self.features(inputs))}
@@ -115,7 +114,7 @@ class RetrievalExport(tf.Module):
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.features(inputs)
-        scores = tf.matmul(self._model.query_tower(features), self._vectors, transpose_b=True)
+        scores = tf.matmul(self._model.query_tower(features), self.vectors, transpose_b=True)
         best, rows = tf.math.top_k(
             without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count)
         )
@@ -131,4 +130,7 @@ def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
         "item": tf.function(export.item).get_concrete_function(item),
         "recommend": tf.function(export.recommend).get_concrete_function(request),
     }
+    spec = _positives(context, context.eval_files, None).element_spec
+    any_batch = {name: tf.TensorSpec([None, *spec[name].shape[1:]], spec[name].dtype, name) for name in context.query_keys()}
+    export.embed.get_concrete_function(any_batch)  # traced, so that it is saved
     tf.saved_model.save(export, str(context.model_folder), signatures)

@@ -80,11 +80,11 @@ class TrainingContext:
         """What the models read of a request, after ``rows``."""
         return [slot.name for slot in self.query_slots] + ["history_row", names.HISTORY_AGE, names.HISTORY_VALUE]
 
-    def blocks(self, files: Iterable[str], keep: Iterable[str], cache: Path | None) -> tf.data.Dataset:
+    def blocks(self, files: Iterable[str], keep: Iterable[str], shuffled: bool) -> tf.data.Dataset:
         """Transformed samples with item ids turned into rows: ``item_row``, ``history_row``, ``negative_row``."""
         keep = set(keep)
         raw = {name for name, row in ID_LISTS.items() if row in keep} | keep - set(ID_LISTS.values())
-        return transformed(tuple(files), self.transform, raw, partial(with_rows, self.item_rows), cache)
+        return transformed(tuple(files), self.transform, raw, partial(with_rows, self.item_rows), shuffled)
 
 
 def with_rows(item_rows: ItemRows, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

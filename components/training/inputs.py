@@ -1,7 +1,6 @@
 """tf.data from sample files: read and decoded in parallel, transformed once, shuffled every epoch."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -16,13 +15,13 @@ def transformed(
     transform: tft.TFTransformOutput,
     keep: Iterable[str],
     then: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
-    cache: Path | None,
+    shuffled: bool,
 ) -> tf.data.Dataset:
     """Blocks of transformed samples, each feature named in ``keep`` as [ROWS_PER_BLOCK, …].
 
     Args:
       then: applied to each block.
-      cache: file stem that the blocks are kept in after the first epoch, or None to read once.
+      shuffled: mix the files' samples; each file holds some users' samples in the order of time.
     """
     raw_spec = transform.raw_feature_spec()
     layer = transform.transform_features_layer()
@@ -39,11 +38,9 @@ def transformed(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    if cache is not None:
-        # Files hold a user's samples side by side: blocks are made of all files mixed, once, and reshuffled later.
-        examples = examples.shuffle(READ_SHUFFLE, seed=17, reshuffle_each_iteration=False)
-    blocks = examples.batch(ROWS_PER_BLOCK).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return blocks.cache(str(cache)) if cache is not None else blocks
+    if shuffled:
+        examples = examples.shuffle(READ_SHUFFLE, seed=17, reshuffle_each_iteration=False)  # once, as blocks are cached
+    return examples.batch(ROWS_PER_BLOCK).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:

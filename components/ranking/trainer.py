@@ -1,0 +1,180 @@
+"""TFX run_fn of ranking: trains the ranker, and saves one SavedModel that stock TF Serving can run.
+
+Signatures: ``serving_default`` a request and N item ids → ``score`` and each task's prediction, [batch, N]; ``recommend`` a
+request alone → the whole funnel: recall by exact search, ranking, the items in order; ``evaluate`` serialized samples →
+each task's prediction, for TFMA.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.config import PipelineConfig
+from components.models.items import ItemCounters, ItemTable
+from components.models.multi_task import MultiTaskRanker, Task, combined_score, predictions
+from components.models.rankers import RANKERS, RankerParts
+from components.schema import samples as names
+from components.training.context import TrainingContext, with_rows
+from components.training.inputs import training_batches
+from components.training.loop import train
+from components.training.recall import Recall
+from components.training.signature import query_signature, to_samples_form
+
+MEASURED_SAMPLES = 3_000
+RECALL_KEPT = 100  # of what recall returns, negatives are drawn among this many, anew each epoch
+RECOMMENDED = 100
+
+
+def run_fn(fn_args: Any) -> None:
+    context = TrainingContext.of(fn_args, "RankingTrainer")
+    settings = context.config.ranking
+    keras.utils.set_random_seed(settings.seed)
+    recall = Recall(context.inputs["retrieval"])
+    table = ItemTable(context.item_facts)
+    counters = ItemCounters(context.item_days())
+    tasks = ranking_tasks(context.config)
+    parts = RankerParts(context.query_slots, table, counters, recall.vectors_with_unknown, tuple(task.name for task in tasks))
+    model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
+    with tempfile.TemporaryDirectory() as scratch:
+        blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
+        held_out = _blocks(context, recall, context.eval_files).cache(str(Path(scratch) / "eval"))
+        batches = training_batches(blocks, settings.batch_size, settings.seed)
+        train(
+            model,
+            batches.map(lambda batch: _with_candidates(batch, settings.recall_negatives), tf.data.AUTOTUNE),
+            measure=lambda: ndcg_of(model, held_out.unbatch().take(MEASURED_SAMPLES).batch(256), tasks, context.config),
+            metric="ndcg_at_10",
+            settings=settings,
+            run_folder=context.run_folder,
+        )
+    save(model, recall, table, tasks, context)
+
+
+def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
+    return tuple(
+        Task(name, "choice" if names.has_drawn_negatives(config, name) else task.kind, task.weight)
+        for name, task in config.dataset.tasks.items()
+    )
+
+
+def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) -> tf.data.Dataset:
+    """Samples with recall's vector of each request and the best rows that recall has for it."""
+    tasks = context.config.dataset.tasks
+    labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
+    keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
+    drawn = context.config.samples.impressions is None
+    if drawn:
+        keep.append("negative_row")
+
+    def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        block = dict(block)
+        block["recall_embedding"] = recall.embed(block)
+        for task in tasks:
+            block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
+        if drawn:
+            block["recall_row"] = recall.best_rows(block["recall_embedding"], block["history_row"], RECALL_KEPT)
+        return block
+
+    blocks = context.blocks(files, keep, shuffled=True)
+    return blocks.rebatch(recall.rows_at_once).map(with_recall, num_parallel_calls=1)
+
+
+def _with_candidates(batch: dict[str, tf.Tensor], from_recall: int) -> dict[str, tf.Tensor]:
+    """Adds ``candidate_row`` [batch, n]: the sample's item, drawn negatives, and some of what recall returns."""
+    columns = [batch["item_row"][:, tf.newaxis]]
+    if "negative_row" in batch:
+        recalled = batch["recall_row"]
+        chosen = tf.random.uniform([tf.shape(recalled)[0], from_recall], maxval=tf.shape(recalled)[1], dtype=tf.int32)
+        columns += [batch["negative_row"], tf.gather(recalled, chosen, batch_dims=1)]
+    return {**batch, "candidate_row": tf.concat(columns, axis=1)}
+
+
+def ndcg_of(
+    model: MultiTaskRanker, batches: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
+) -> dict[str, float]:
+    """Validation metrics.
+
+    With drawn negatives: NDCG@10 of the next item among those that recall returns, ranked. With impressions: minus the log
+    loss of the first task under the same name, since what was shown is too little to rank.
+    """
+    gains = []
+    for batch in batches:
+        if "recall_row" in batch:
+            gains.append(_ranked_gain(model, batch, tasks).numpy())
+        else:
+            logits = model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})
+            loss = model.losses_of(logits, batch)[f"loss_{config.positive_task}"]
+            gains.append(np.full(len(batch["item_row"]), -float(loss)))
+    return {"ndcg_at_10": float(np.concatenate(gains).mean())}
+
+
+@tf.function(reduce_retracing=True)
+def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tuple[Task, ...]) -> tf.Tensor:
+    scores = combined_score(model({**batch, "candidate_row": batch["recall_row"]}), tasks)
+    hit = tf.cast(batch["recall_row"] == batch["item_row"][:, tf.newaxis], tf.float32)
+    wanted = tf.reduce_sum(scores * hit, axis=1, keepdims=True)
+    rank = tf.reduce_sum(tf.cast(scores > wanted, tf.float32), axis=1)
+    gain = 0.6931472 / tf.math.log(rank + 2)
+    return tf.where((tf.reduce_sum(hit, axis=1) > 0) & (rank < 10), gain, 0.0)
+
+
+class RankingExport(tf.Module):
+    """The ranker with the Transform graph, the item lookup and recall, ready to be saved."""
+
+    def __init__(
+        self, model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext
+    ) -> None:
+        super().__init__(name="ranking")
+        self._config, self._types = context.config, context.facts.types
+        self._raw_spec = context.transform.raw_feature_spec()
+        self._transform = context.transform.transform_features_layer()
+        self._rows, self._model, self._recall, self._tasks = context.item_rows, model, recall, tasks
+        self._ids = tf.constant([*context.item_facts.ids, ""])
+        self._candidates = min(context.config.ranking.candidates, table.count)
+
+    def _features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
+        return {**features, "recall_embedding": self._recall.embed(features)}
+
+    def rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        inputs = dict(inputs)
+        rows = self._rows(inputs.pop(names.ITEM_ID))
+        logits = self._model.ranker(self._features(inputs), rows)
+        return {"score": combined_score(logits, self._tasks), **predictions(logits, self._tasks)}
+
+    def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = self._features(inputs)
+        rows = self._recall.best_rows(features["recall_embedding"], features["history_row"], self._candidates)
+        logits = self._model.ranker(features, rows)
+        best, place = tf.math.top_k(combined_score(logits, self._tasks), k=min(RECOMMENDED, self._candidates))
+        ordered = tf.gather(rows, place, batch_dims=1)
+        return {"item_id": tf.gather(self._ids, ordered), "score": best}
+
+    def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, self._raw_spec)
+        features = with_rows(self._rows, self._transform(raw))
+        features["recall_embedding"] = self._recall.embed(features)
+        rows = features["item_row"][:, tf.newaxis]
+        if "negative_row" in features:
+            rows = tf.concat([rows, features["negative_row"]], axis=1)
+        made = predictions(self._model.ranker(features, rows), self._tasks)
+        listed = {task for task in made if names.has_drawn_negatives(self._config, task)}
+        return {task: value if task in listed else value[:, :1] for task, value in made.items()}
+
+
+def save(
+    model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext
+) -> None:
+    export = RankingExport(model, recall, table, tasks, context)
+    request = query_signature(context.config, context.facts.types)
+    candidates = {**request, names.ITEM_ID: tf.TensorSpec([None, None], tf.string, name=names.ITEM_ID)}
+    signatures = {
+        "serving_default": tf.function(export.rank).get_concrete_function(candidates),
+        "recommend": tf.function(export.recommend).get_concrete_function(request),
+        "evaluate": tf.function(export.evaluate).get_concrete_function(tf.TensorSpec([None], tf.string, name="examples")),
+    }
+    tf.saved_model.save(export, str(context.model_folder), signatures)

@@ -1,0 +1,48 @@
+"""The saved towers, as ranking uses them: vectors of requests, and the items that recall returns."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from components.models.features import Features
+from components.models.items import PAD
+
+SCORES_AT_ONCE = 1 << 26  # 256 MiB of float32
+
+
+class Recall(tf.Module):
+    """Loaded from RetrievalTrainer's model artifact; its weights stay as they are."""
+
+    def __init__(self, model: Path) -> None:
+        super().__init__(name="recall")
+        self._saved = tf.saved_model.load(str(model / "Format-Serving"))
+        self._vectors = tf.Variable(self._saved.vectors, trainable=False)
+        self.count, self.dim = self._vectors.shape
+
+    @property
+    def vectors_with_unknown(self) -> tf.Tensor:
+        """float32 [n + 1, dim]; the last row, for unknown items, is zero."""
+        return tf.concat([self._vectors, tf.zeros([1, self.dim])], axis=0)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many requests can be scored against the whole catalogue within the memory set aside."""
+        return max(1, min(8_192, SCORES_AT_ONCE // self.count))
+
+    def embed(self, features: Features) -> tf.Tensor:
+        """float32 [batch, dim] from features that have been through the Transform graph."""
+        keys = self._saved.embed.concrete_functions[0].structured_input_signature[0][0].keys()
+        return self._saved.embed({name: features[name] for name in keys})
+
+    def best_rows(self, embedding: tf.Tensor, history_row: tf.Tensor, count: int) -> tf.Tensor:
+        """int32 [batch, min(count, n)]; the rows of the best items, without those of the history."""
+        scores = without_history(tf.matmul(embedding, self._vectors, transpose_b=True), history_row)
+        return tf.math.top_k(scores, k=min(count, self.count)).indices
+
+
+def without_history(scores: tf.Tensor, history_row: tf.Tensor) -> tf.Tensor:
+    """``scores`` [batch, n] with those of the history's rows [batch, length] at the least possible."""
+    known = (history_row != PAD) & (history_row < tf.shape(scores)[1])
+    where = tf.where(known)
+    places = tf.stack([where[:, 0], tf.cast(tf.gather_nd(history_row, where), tf.int64)], axis=1)
+    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], scores.dtype.min))
