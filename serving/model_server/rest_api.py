@@ -1,0 +1,134 @@
+"""TensorFlow Serving's REST API as a plain function of a request: no sockets here."""
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf import json_format
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from serving.model_server.grpc_services import model_metadata, model_status
+from serving.model_server.json_predict import parse_predict, read_inputs, write_outputs
+from serving.model_server.prediction import predict
+from serving.model_server.registry import ModelRegistry
+from serving.model_server.servable import Servable
+from serving.model_server.signature import DEFAULT_SIGNATURE
+from serving.model_server.status import StatusError, invalid_argument
+
+_log = logging.getLogger(__name__)
+
+_API_PATH = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
+_CHOICE = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_PREDICT_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:predict", re.IGNORECASE)
+_MODEL_PATH = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.IGNORECASE)
+_MAX_VERSION = 2**63 - 1
+
+_HTTP_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+_INTERNAL_ERROR = 500
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+def error_response(error: StatusError) -> Response:
+    # Escaped to ASCII: a message may quote bytes of the request that are no UTF-8.
+    body = json.dumps({"error": error.message}).encode("ascii")
+    return Response(_HTTP_STATUS.get(error.code, _INTERNAL_ERROR), body)
+
+
+class RestApi:
+    """Answers requests from a registry of models; threads may call it side by side."""
+
+    def __init__(self, registry: ModelRegistry[Servable]) -> None:
+        self._registry = registry
+
+    def respond(self, method: str, path: str, body: bytes) -> Response:
+        """The answer to a request. ``path`` is as it came: percent-encoded, without the query."""
+        if not _API_PATH.fullmatch(path):
+            return Response(404, b"Not Found", "text/plain")
+        try:
+            return Response(200, self._answer(method, path, body))
+        except StatusError as error:
+            return error_response(error)
+        except Exception as error:
+            _log.exception("%s %s failed", method, path)
+            return error_response(StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
+
+    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+        if method == "POST" and (match := _PREDICT_PATH.fullmatch(path)):
+            return self._predict(*_chosen_model(match), body)
+        if method == "GET" and (match := _MODEL_PATH.fullmatch(path)):
+            if match["name"] is None:
+                raise invalid_argument("Missing model name in request.")
+            name, version, label = _chosen_model(match)
+            if match["metadata"]:
+                return _metadata_json(model_metadata(self._registry, name, version, label))
+            # A label is passed over here, as TensorFlow Serving does: the states of all versions are the answer.
+            return _json(_to_dict(model_status(self._registry, name, version)))
+        raise invalid_argument(f"Malformed request: {method} {path}")
+
+    def _predict(self, name: str, version: int | None, label: str | None, body: bytes) -> bytes:
+        request = parse_predict(body)
+        with self._registry.use(name, version, label) as (_, servable):
+            signature_name = request.signature_name or DEFAULT_SIGNATURE
+            signature = servable.signatures.get(signature_name)
+            if signature is None:
+                raise invalid_argument(f'Serving signature name: "{signature_name}" not found in signature def')
+            outputs = predict(servable, signature, read_inputs(request, signature))
+        return write_outputs(outputs, is_row_form=request.is_row_form)
+
+
+def _chosen_model(match: re.Match[str]) -> tuple[str, int | None, str | None]:
+    version = match["version"]
+    if version is not None and (len(version) > len(str(_MAX_VERSION)) or int(version) > _MAX_VERSION):
+        raise invalid_argument(f"Failed to convert version: {version} to numeric.")
+    label = match["label"]
+    return (
+        unquote(match["name"]),
+        None if version is None else int(version),
+        None if label is None else unquote(label),
+    )
+
+
+def _metadata_json(response: Any) -> bytes:
+    signature_defs = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signature_defs)
+    spec = response.model_spec
+    return _json(
+        {
+            "model_spec": {"name": spec.name, "signature_name": "", "version": str(spec.version.value)},
+            "metadata": {"signature_def": _to_dict(signature_defs)},
+        }
+    )
+
+
+def _to_dict(message: Any) -> dict[str, Any]:
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, indent=1, ensure_ascii=False).encode()

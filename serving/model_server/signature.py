@@ -1,0 +1,52 @@
+"""What a model takes and gives: one of its SignatureDefs, as the server reads it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from serving.model_server.tensor_proto import array_from_proto
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class TensorSlot:
+    """One input or output of a signature: the name of its tensor in the graph, and its DataType number."""
+
+    tensor_name: str
+    type_number: int
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Alias to tensor, for inputs and outputs in the order of their aliases.
+
+    ``defaults`` holds the inputs that a request may leave out.
+    """
+
+    name: str
+    inputs: Mapping[str, TensorSlot]
+    outputs: Mapping[str, TensorSlot]
+    defaults: Mapping[str, np.ndarray]
+
+    @classmethod
+    def from_proto(cls, name: str, proto: Any) -> Self:
+        return cls(
+            name=name,
+            inputs={alias: _slot(proto.inputs[alias]) for alias in sorted(proto.inputs)},
+            outputs={alias: _slot(proto.outputs[alias]) for alias in sorted(proto.outputs)},
+            defaults={alias: array_from_proto(proto.defaults[alias]) for alias in proto.defaults},
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all of it is tensors. The loader's own signatures name operations; composite tensors have no name."""
+        return bool(self.outputs) and all(
+            ":" in slot.tensor_name for slot in (*self.inputs.values(), *self.outputs.values())
+        )
+
+
+def _slot(info: Any) -> TensorSlot:
+    return TensorSlot(tensor_name=info.name, type_number=info.dtype)
