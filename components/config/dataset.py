@@ -10,6 +10,11 @@ from pydantic import Field, StringConstraints, model_validator
 from components.config.settings import Settings
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+EventType = Annotated[str, StringConstraints(min_length=1, max_length=256)]  # as the data spells it
+MomentUnit = Literal["s", "ms", "us", "ns", "iso8601"]
+# What the samples themselves are made of (components.schema.samples); a feature of the same name would take its place.
+RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "item_prob", "position"})
+RESERVED_PREFIXES = ("history_", "context_", "user_count_", "label_", "weight_", "negative_")
 THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
 
 
@@ -43,7 +48,7 @@ class FeatureColumn(Settings):
     column: str = Field(min_length=1)
     kind: FeatureKind
     separator: str | None = Field(default=None, min_length=1, description="cuts a multi_valued string")
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
+    timestamp_unit: MomentUnit = "s"
     values: tuple[str, ...] | None = Field(default=None, description="the only values that are valid")
     min: float | None = None
     max: float | None = None
@@ -84,7 +89,7 @@ class EventColumns(Settings):
 
 class EventsConfig(TableConfig):
     columns: EventColumns
-    timestamp_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    timestamp_unit: MomentUnit = "s"
     type: Name = Field(default="event", description="the type of every event when no column says it")
     context: dict[Name, ContextColumn] = {}
     late_after_s: int = Field(default=3600, ge=0, description="an event this long under way is counted as late")
@@ -95,7 +100,7 @@ class ItemsConfig(TableConfig):
     id: str
     title: str | None = Field(default=None, description="the column shown to people")
     created: str | None = Field(default=None, description="column of the moment since when the item exists")
-    created_unit: Literal["s", "ms", "us", "ns", "iso8601"] = "s"
+    created_unit: MomentUnit = "s"
     features: dict[Name, FeatureColumn] = {}
 
 
@@ -111,7 +116,7 @@ class TaskConfig(Settings):
     ``when: "value >= 4"``: a threshold on the event's value. ``kind: regression``: the value itself.
     """
 
-    event: Name | None = None
+    event: EventType | None = None
     when: str | None = None
     kind: Literal["binary", "regression"] = "binary"
     weight: float = Field(default=1.0, ge=0, description="of the task's loss, and of its score in the combined score")
@@ -144,6 +149,27 @@ class DatasetConfig(Settings):
     users: UsersConfig | None = None
     context: tuple[Literal["hour", "weekday"], ...] = ("hour", "weekday")
     tasks: dict[Name, TaskConfig] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        for table, features in (("items", self.item_features), ("users", self.user_features)):
+            for name in features:
+                if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES):
+                    raise ValueError(
+                        f"{table}.features.{name}: this name is taken by the samples' own columns "
+                        f"({', '.join([*sorted(RESERVED_NAMES), *(prefix + '*' for prefix in RESERVED_PREFIXES)])}); "
+                        "give the feature another one (its column may keep it)"
+                    )
+        shared = sorted(set(self.item_features) & set(self.user_features))
+        if shared:
+            raise ValueError(f"{shared} names both an item and a user feature; wanted different names")
+        calendar = sorted(set(self.context) & set(self.events.context))
+        if calendar:
+            raise ValueError(
+                f"events.context: {calendar} is also a context that the time of the request gives; wanted another "
+                "name, or `context` without it"
+            )
+        return self
 
     @property
     def item_features(self) -> dict[str, FeatureColumn]:

@@ -1,7 +1,8 @@
 """Read a config file; say exactly which key is wrong."""
 
+import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -31,7 +32,7 @@ def load_config(path: Path) -> PipelineConfig:
 def parse_config(text: str, origin: str) -> PipelineConfig:
     """The settings in ``text``; ``origin`` names it in errors."""
     try:
-        raw = yaml.safe_load(text)
+        raw = yaml.load(text, _Loader)  # noqa: S506  a safe loader, of a stricter kind
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -42,6 +43,20 @@ def parse_config(text: str, origin: str) -> PipelineConfig:
         raise ConfigError(f"{origin}:\n" + "\n".join(_lines(error))) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _lines(error: ValidationError) -> list[str]:
     lines = []
     for problem in error.errors():
@@ -49,14 +64,30 @@ def _lines(error: ValidationError) -> list[str]:
         kind, found = problem["type"], problem["input"]
         message = problem["msg"].removeprefix("Value error, ")
         if kind == "extra_forbidden":
-            lines.append(f"  {key}: unknown key; remove it or correct its spelling")
+            known = _known_keys(problem["loc"][:-1])
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
+            advice = f"did you mean {close[0]}?" if close else f"wanted one of: {', '.join(known)}"
+            lines.append(f"  {key}: unknown key; {advice}")
         elif kind == "missing":
-            lines.append(f"  {key}: is missing")
+            lines.append(f"  {key}: is missing, and has no default")
         elif kind == "value_error":
             lines.append(f"  {key}: {message}")
         else:
             lines.append(f"  {key}: found {_shown(found)}, {message[0].lower()}{message[1:]}")
     return lines
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section at ``location``."""
+    section: Any = PipelineConfig
+    for part in location:
+        if get_origin(section) is dict:
+            section = get_args(section)[-1]
+        else:
+            section = section.model_fields[part].annotation
+            if get_origin(section) is not dict:  # of `Section | None`, the section
+                section = next((each for each in get_args(section) if hasattr(each, "model_fields")), section)
+    return list(section.model_fields)
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from components.config.dataset import DatasetConfig, Name, SplitConfig
+from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
 from components.config.settings import Settings
 
 
@@ -13,11 +13,11 @@ class SamplesConfig(Settings):
         default=None,
         description="the binary task that recall is trained on and the funnel is judged by; default: the first",
     )
-    impressions: Name | None = Field(
+    impressions: EventType | None = Field(
         default=None,
         description="event type of logged impressions; without it every event is a positive, negatives are drawn",
     )
-    history_types: tuple[Name, ...] | None = Field(
+    history_types: tuple[EventType, ...] | None = Field(
         default=None, description="event types that enter the user's history; default: all but impressions"
     )
     history_length: int = Field(default=50, ge=1, le=1000)
@@ -144,6 +144,17 @@ class PipelineConfig(Settings):
             raise ValueError(
                 "samples.impressions needs dataset.events.columns.request_id, which joins an outcome to its impression"
             )
+        else:
+            certain = sorted(
+                name
+                for name, each in tasks.items()
+                if each.event is None and each.when is None and each.kind == "binary"
+            )
+            if certain:
+                raise ValueError(
+                    f"dataset.tasks.{certain[0]}: is true of every impression (samples.impressions); wanted the "
+                    "outcome that it asks for, such as event: click"
+                )
         known = {
             *self.dataset.item_features,
             *self.dataset.user_features,
@@ -153,7 +164,4 @@ class PipelineConfig(Settings):
         for name in self.evaluation.slices:
             if name not in known:
                 raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
-        shared = set(self.dataset.item_features) & set(self.dataset.user_features)
-        if shared:
-            raise ValueError(f"dataset: {sorted(shared)} names both an item and a user feature; wanted different names")
         return self

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from components.config.dataset import DatasetConfig, FeatureColumn, FeatureKind, ItemsConfig, UsersConfig
 from components.errors import DataError
-from components.ingest.columns import as_id, as_text, is_list, to_ms, to_number
+from components.ingest.columns import as_id, as_text, fitting_units, is_list, to_ms, to_number
 from components.ingest.files import parts, read_part
 from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema
 
@@ -33,21 +33,13 @@ def read_items(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | N
     config = dataset.items
     extra = [("dataset.items.title", config.title), ("dataset.items.created", config.created)]
     raw, file = _read(config, "dataset.items", [(key, name) for key, name in extra if name])
-    columns = {"item_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.items.id")}
-    columns["title"] = (
-        raw.column(config.title).combine_chunks().cast(pa.string()) if config.title else columns["item_id"]
-    )
+    columns = {"item_id": as_id(_column(raw, config.id), file, "dataset.items.id")}
+    columns["title"] = columns["item_id"]
+    if config.title:
+        columns["title"] = as_text(_column(raw, config.title), file, "dataset.items.title")
+    columns["created_ms"] = pa.nulls(raw.num_rows, pa.int64())
     if config.created:
-        columns["created_ms"], unreadable, outside = to_ms(
-            raw.column(config.created).combine_chunks(), config.created_unit
-        )
-        if raw.num_rows and (unreadable | outside).all():
-            raise DataError(
-                f"{file}: no {config.created!r} can be read as {config.created_unit} between 1990 and 2100; "
-                "correct dataset.items.created_unit"
-            )
-    else:
-        columns["created_ms"] = pa.nulls(raw.num_rows, pa.int64())
+        columns["created_ms"] = _created(_column(raw, config.created), config, file)
     columns |= _features(raw, config.features, file, "dataset.items", unreadable)
     return _one_row_an_id(pa.table(columns), "item_id", file, "dataset.items.id")
 
@@ -58,7 +50,7 @@ def read_users(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | N
         return None
     config = dataset.users
     raw, file = _read(config, "dataset.users", [])
-    columns = {"user_id": as_id(raw.column(config.id).combine_chunks(), file, "dataset.users.id")}
+    columns = {"user_id": as_id(_column(raw, config.id), file, "dataset.users.id")}
     columns |= _features(raw, config.features, file, "dataset.users", unreadable)
     return _one_row_an_id(pa.table(columns), "user_id", file, "dataset.users.id")
 
@@ -75,7 +67,7 @@ def complete_items(
     features = dataset.item_features
     known = items.column("item_id").to_pylist() if items is not None else []
     unknown = sorted(set(first_seen_ms) - set(known))
-    _check_overlap("item", known, unknown, len(first_seen_ms))
+    _check_overlap("item", dataset.items, known, unknown, len(first_seen_ms))
     added = {"item_id": pa.array(unknown, pa.string()), "title": pa.array(unknown, pa.string()),
              "created_ms": pa.nulls(len(unknown), pa.int64())}  # fmt: skip
     table = _stacked(items, added, features).sort_by("item_id")
@@ -92,7 +84,7 @@ def complete_users(users: pa.Table | None, dataset: DatasetConfig, active: Itera
     active = set(active)
     known = users.column("user_id").to_pylist() if users is not None else []
     unknown = sorted(active - set(known))
-    _check_overlap("user", known, unknown, len(active))
+    _check_overlap("user", dataset.users, known, unknown, len(active))
     table = _stacked(users, {"user_id": pa.array(unknown, pa.string())}, dataset.user_features).sort_by("user_id")
     schema = users_schema(dataset.user_features)
     return table.select(schema.names).cast(schema)
@@ -101,21 +93,28 @@ def complete_users(users: pa.Table | None, dataset: DatasetConfig, active: Itera
 def _read(table: ItemsConfig | UsersConfig, key: str, extra: list[tuple[str, str]]) -> tuple[pa.Table, Path]:
     columns = [(f"{key}.id", table.id), *extra]
     columns += [(f"{key}.features.{name}.column", feature.column) for name, feature in table.features.items()]
-    batches: list[pa.RecordBatch] = []
+    tables: list[pa.Table] = []
     bad: list[str] = []
     pieces = parts(table, key)
     for part in pieces:
-        reader = read_part(
-            table, key, part, columns, lambda row, _, reason, part=part: bad.append(f"{part.path} row {row}: {reason}")
-        )
-        batches += [batch for _, batch in reader]
+
+        def malformed(row: int, _: str, reason: str, path: Path = part.path) -> None:
+            bad.append(f"{path} row {row}: {reason}")
+
+        tables += [pa.Table.from_batches([batch]) for _, batch in read_part(table, key, part, columns, malformed)]
+    file = pieces[0].path if pieces else table.path
     if bad:
         raise DataError(
             f"{len(bad)} malformed rows in {key}, the first: {bad[0]}; correct them, or {key}.delimiter and {key}.quote"
         )
-    if not sum(batch.num_rows for batch in batches):
-        raise DataError(f"{pieces[0].path}: holds no rows; wanted {key.split('.')[-1]}, or no key {key} at all")
-    return pa.Table.from_batches(batches).unify_dictionaries(), pieces[0].path
+    if not sum(each.num_rows for each in tables):
+        raise DataError(f"{file}: holds no rows; wanted {key.split('.')[-1]}, or no key {key} at all")
+    try:
+        return pa.concat_tables(tables, promote_options="permissive"), file
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{table.path} ({key}): its files give a column different types ({error}); wanted one type in all of them"
+        ) from error
 
 
 def _features(
@@ -123,18 +122,18 @@ def _features(
 ) -> dict[str, pa.Array]:
     made = {}
     for name, feature in features.items():
-        column = raw.column(feature.column).combine_chunks()
+        column = _column(raw, feature.column)
         try:
             made[name] = _feature(column, feature)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"{file}: {key}.features.{name} cannot be read as {feature.kind}: {error}") from error
-        bad = pc.and_(made[name].is_null(), column.is_valid())
+        bad = pc.and_not(made[name].is_null(), column.is_null(nan_is_null=True))
         count = int(pc.sum(bad).as_py() or 0)
         if count > MAX_UNREADABLE_SHARE * max(1, len(column) - column.null_count):
             example = column.filter(bad)[0].as_py()
             raise DataError(
-                f"{file}: {key}.features.{name} has kind {feature.kind}, but {count} of {len(column)} values are none, such as "
-                f"{example!r}; correct the kind, the column or the unit"
+                f"{file}: {key}.features.{name} has kind {feature.kind}, but {count} of {len(column)} values are none, "
+                f"such as {example!r}; correct the kind, the column or the unit"
             )
         if count:
             unreadable[name] += count
@@ -151,10 +150,37 @@ def _feature(column: pa.Array, feature: FeatureColumn) -> pa.Array:
         words = [None if text is None else WORD.findall(text.lower())[:MAX_WORDS] for text in texts]
         return pa.array(words, pa.list_(pa.string()))
     if feature.kind is FeatureKind.MULTI_VALUED:
-        if pa.types.is_list(column.type):
-            return column.cast(pa.list_(pa.string()))
-        return pc.split_pattern(column.cast(pa.string()), feature.separator or "|")
+        if is_list(column.type):
+            return _clean(column.cast(pa.list_(pa.string())))
+        return _clean(pc.split_pattern(column.cast(pa.string()), feature.separator or "|"))
     return column.cast(pa.string())
+
+
+def _clean(lists: pa.ListArray) -> pa.ListArray:
+    """The lists with their values trimmed, and without those that are then empty."""
+    values = pc.utf8_trim_whitespace(lists.flatten())
+    kept = pc.fill_null(pc.not_equal(values, ""), False)
+    counts = np.bincount(pc.list_parent_indices(lists).filter(kept).to_numpy(), minlength=len(lists))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    made = pa.ListArray.from_arrays(pa.array(offsets), values.filter(kept))
+    return pc.if_else(lists.is_valid(), made, pa.scalar(None, made.type))
+
+
+def _column(raw: pa.Table, name: str) -> pa.Array:
+    return raw.column(name).combine_chunks()
+
+
+def _created(column: pa.Array, config: ItemsConfig, file: Path) -> pa.Array:
+    moments = to_ms(column, config.created_unit)[0]
+    present = column.drop_null()
+    if len(present) and not len(moments.drop_null()):
+        fitting = fitting_units(present)
+        raise DataError(
+            f"{file}: no {config.created!r} can be read as {config.created_unit} (dataset.items.created_unit) "
+            f"between 1990 and 2100; found {present[0].as_py()!r}"
+            + (f", which would fit as {' or '.join(fitting)}" if fitting else "; leave dataset.items.created out")
+        )
+    return moments
 
 
 def _one_row_an_id(table: pa.Table, id_column: str, file: Path, key: str) -> pa.Table:
@@ -165,11 +191,15 @@ def _one_row_an_id(table: pa.Table, id_column: str, file: Path, key: str) -> pa.
     return table.take(pa.array(np.sort(first))).sort_by(id_column)
 
 
-def _check_overlap(kind: str, known: list[str], unknown: list[str], active_count: int) -> None:
-    if known and active_count and len(unknown) == active_count:
+def _check_overlap(
+    kind: str, table: ItemsConfig | UsersConfig | None, known: list[str], unknown: list[str], active_count: int
+) -> None:
+    if table is not None and active_count and len(unknown) == active_count:
+        key = f"dataset.{kind}s.id"
         raise DataError(
-            f"no {kind} id of the events is in dataset.{kind}s: events have ids like {unknown[0]!r}, the table has ids like "
-            f"{known[0]!r}; wanted the same ids, written alike, in both"
+            f"{table.path}: none of its {len(known)} ids ({key}: {table.id!r}) is the {kind} of an event; found ids "
+            f"like {known[0]!r}, while the events have ids like {unknown[0]!r}; wanted the same ids, written alike: "
+            f"correct {key} or dataset.events.columns.{kind}_id"
         )
 
 

@@ -34,7 +34,7 @@ def to_events(
     ``event_id`` is empty in all events where the source has no such column.
 
     Raises:
-      DataError: a whole column has a type that cannot be what its config key says.
+      DataError: an id or context column has a type that none can have.
     """
     columns = events.columns
     reasons = np.full(batch.num_rows, None, dtype=object)
@@ -48,8 +48,10 @@ def to_events(
         if column is None:
             continue
         made[part] = as_id(batch.column(column), file, f"dataset.events.columns.{part}")
-        if part != "request_id":
-            empty = pc.fill_null(pc.equal(made[part], ""), True)
+        empty = pc.fill_null(pc.equal(made[part], ""), True)
+        if part == "request_id":
+            made[part] = pc.if_else(empty, pa.scalar(None, pa.string()), made[part])
+        else:
             refuse(empty.to_numpy(zero_copy_only=False), f"{part} is empty")
             too_long = pc.greater(pc.utf8_length(made[part]), MAX_ID_LENGTH).fill_null(False)
             refuse(too_long.to_numpy(zero_copy_only=False), f"{part} is longer than {MAX_ID_LENGTH} characters")
@@ -70,7 +72,8 @@ def to_events(
         raw = batch.column(column)
         made[part] = to_number(raw, kind)
         wanted = "whole number" if pa.types.is_integer(kind) else "number"
-        refuse(is_null(made[part]) & ~is_null(raw), f"{part} is not a {wanted} that can be stored")
+        absent = raw.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        refuse(is_null(made[part]) & ~absent, f"{part} is not a {wanted}, or too large")
 
     good = reasons == None  # noqa: E711
     schema = event_schema(tuple(events.context))
@@ -140,6 +143,6 @@ def check_unit(batch: pa.RecordBatch, events: EventsConfig, file: Path) -> None:
     fitting = fitting_units(column)
     raise DataError(
         f"{file}: no {events.columns.timestamp!r} of the first {batch.num_rows} rows can be read as "
-        f"{events.timestamp_unit} (dataset.events.timestamp_unit) between 1990 and 2100; found {column[0].as_py()!r}, which "
-        + (f"would fit as {' or '.join(fitting)}" if fitting else f"fits as none of {', '.join(UNITS)}")
+        f"{events.timestamp_unit} (dataset.events.timestamp_unit) between 1990 and 2100; found {column[0].as_py()!r}, "
+        + (f"which would fit as {' or '.join(fitting)}" if fitting else f"which fits as none of {', '.join(UNITS)}")
     )

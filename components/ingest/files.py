@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def parts(table: TableConfig, key: str) -> list[Part]:
         if table.format is not FileFormat.PARQUET:
             found.append(Part(path, None, 0))
             continue
-        metadata = _opened(path, key, table.format, lambda path=path: pq.ParquetFile(path)).metadata
+        metadata = _opened(path, key, table.format, partial(pq.ParquetFile, path)).metadata
         first = 0
         for group in range(metadata.num_row_groups):
             found.append(Part(path, group, first))
@@ -143,8 +144,8 @@ def _read_csv(
         on_bad_row(row.number - 1, row.text, f"found {row.actual_columns} fields, wanted {row.expected_columns}")
         return "skip"
 
-    # Everything is read as text, so that a bad value is one rejected row and not the end of the run; by one thread, since
-    # only then are rows numbered.
+    # Everything is read as text, so that a bad value is one rejected row and not the end of the run; by one thread,
+    # since only then are rows numbered.
     reader = _opened(
         path,
         key,
@@ -175,10 +176,14 @@ def csv_header(table: TableConfig, key: str, path: Path) -> list[str]:
         raise DataError(f"{path} ({key}): cannot be read as UTF-8 CSV: {error}; check {key}.format") from error
     if not line:
         raise DataError(f"{path} ({key}): is empty; wanted a CSV file whose first line names its columns")
-    quoting = csv.QUOTE_MINIMAL if table.quote else csv.QUOTE_NONE
-    return next(
-        csv.reader([line.rstrip("\r\n")], delimiter=table.delimiter, quotechar=table.quote, quoting=quoting), []
-    )
+    return split_fields([line.rstrip("\r\n")], table.delimiter, table.quote)[0]
+
+
+def split_fields(lines: Iterable[str], delimiter: str, quote: str | None) -> list[list[str]]:
+    """The fields of lines of CSV; ``quote`` None: quotes mean nothing."""
+    if quote is None:
+        return list(csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    return list(csv.reader(lines, delimiter=delimiter, quotechar=quote))
 
 
 def _read_json_lines(key: str, path: Path) -> Iterator[pa.RecordBatch]:

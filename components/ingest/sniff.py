@@ -1,6 +1,5 @@
 """Find out how a file is written, from its first bytes and lines, and read a sample of it."""
 
-import csv
 import io
 import re
 from collections import Counter
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 
 from components.config.dataset import FileFormat, TableConfig
 from components.errors import DataError
-from components.ingest.files import Part, csv_header, read_part, table_files, unreadable
+from components.ingest.files import Part, csv_header, read_part, split_fields, table_files, unreadable
+from components.ingest.guess_columns import Column
 
 SAMPLE_ROWS = 20_000
 SNIFFED_LINES = 200
@@ -48,6 +48,9 @@ class Sample:
     rows: pa.Table
     whole: bool
 
+    def columns(self) -> list[Column]:
+        return [Column(name, self.rows.column(name).combine_chunks()) for name in self.rows.column_names]
+
 
 def read_sample(path: Path, key: str) -> Sample:
     """The first ``SAMPLE_ROWS`` rows of the table at ``path``; ``key`` names the table in errors.
@@ -58,7 +61,8 @@ def read_sample(path: Path, key: str) -> Sample:
     files = table_files(TableConfig(path=path), key)
     file = files[0]
     format = _format(file, key)
-    delimiter, quote = ",", '"'
+    delimiter: str = ","
+    quote: str | None = '"'
     if format is FileFormat.PARQUET:
         rows, more = _parquet(file, key)
     elif format is FileFormat.JSON_LINES:
@@ -77,8 +81,7 @@ def sniff_csv(lines: list[str]) -> tuple[str, str | None]:
     found: tuple[str, str | None] = (",", '"')
     for delimiter in DELIMITERS:
         quote = _quote(lines, delimiter)
-        quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-        parsed = [row for row in csv.reader(lines, delimiter=delimiter, quotechar=quote, quoting=quoting) if row]
+        parsed = [row for row in split_fields(lines, delimiter, quote) if row]
         width = len(parsed[0]) if parsed else 0
         if width < 2:
             continue
@@ -135,8 +138,8 @@ def _csv(file: Path, key: str, delimiter: str, quote: str | None) -> tuple[pa.Ta
     header = csv_header(table, key, file)
     if all(re.fullmatch(r"[\d.:+-]*", name) for name in header):
         raise DataError(
-            f"{file} ({key}): its first line is {delimiter.join(header)[:80]!r}, which looks like data; wanted a header "
-            "that names the columns: add one"
+            f"{file} ({key}): its first line is {delimiter.join(header)[:80]!r}, which looks like data; "
+            "wanted a header that names the columns: add one"
         )
     columns = [(key, name) for name in header]
     batches: list[pa.RecordBatch] = []

@@ -1,8 +1,8 @@
 """TFX run_fn of ranking: trains the ranker, and saves one SavedModel that stock TF Serving can run.
 
 Signatures: ``serving_default`` a request and N item ids → ``score`` and each task's prediction, [batch, N]; ``recommend`` a
-request alone → the whole funnel: recall by exact search, ranking, the items in order; ``evaluate`` serialized samples →
-each task's prediction, for TFMA.
+request alone → the whole funnel: recall by exact search, ranking, the items in order; ``rank_examples`` serialized samples
+and catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
 """
 
 import tempfile
@@ -154,10 +154,15 @@ class RankingExport(tf.Module):
         ordered = tf.gather(rows, place, batch_dims=1)
         return {"item_id": tf.gather(self._ids, ordered), "score": best}
 
+    def _sample_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = with_rows(self._rows, self._transform(tf.io.parse_example(examples, self._raw_spec)))
+        return {**features, "recall_embedding": self._recall.embed(features)}
+
+    def rank_examples(self, examples: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"score": combined_score(self._model.ranker(self._sample_features(examples), rows), self._tasks)}
+
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = tf.io.parse_example(examples, self._raw_spec)
-        features = with_rows(self._rows, self._transform(raw))
-        features["recall_embedding"] = self._recall.embed(features)
+        features = self._sample_features(examples)
         rows = features["item_row"][:, tf.newaxis]
         if "negative_row" in features:
             rows = tf.concat([rows, features["negative_row"]], axis=1)
@@ -172,9 +177,13 @@ def save(
     export = RankingExport(model, recall, table, tasks, context)
     request = query_signature(context.config, context.facts.types)
     candidates = {**request, names.ITEM_ID: tf.TensorSpec([None, None], tf.string, name=names.ITEM_ID)}
+    examples = tf.TensorSpec([None], tf.string, name="examples")
     signatures = {
         "serving_default": tf.function(export.rank).get_concrete_function(candidates),
         "recommend": tf.function(export.recommend).get_concrete_function(request),
-        "evaluate": tf.function(export.evaluate).get_concrete_function(tf.TensorSpec([None], tf.string, name="examples")),
+        "rank_examples": tf.function(export.rank_examples).get_concrete_function(
+            examples, tf.TensorSpec([None, None], tf.int32, name="rows")
+        ),
+        "evaluate": tf.function(export.evaluate).get_concrete_function(examples),
     }
     tf.saved_model.save(export, str(context.model_folder), signatures)

@@ -1,6 +1,6 @@
 """TFX run_fn of recall: trains the towers, and saves one SavedModel that stock TF Serving can run.
 
-Signatures: ``serving_default`` a request → ``embedding``; ``item`` an item with its features → ``embedding``; ``recommend`` a
+Signatures: ``serving_default`` a request → ``embedding``; ``embed_examples`` the same from serialized samples; ``item`` an item with its features → ``embedding``; ``recommend`` a
 request → ``item_id`` and ``score`` of the best items by exact search, those of the request's history left out.
 """
 
@@ -94,7 +94,8 @@ class RetrievalExport(tf.Module):
         self._transform = context.transform.transform_features_layer()
         self._rows, self._table, self._model = context.item_rows, table, model
         self.vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
-        self._ids = tf.constant(list(context.item_facts.ids))
+        self.item_ids = tf.Variable(list(context.item_facts.ids), trainable=False)
+        self._raw_spec = context.transform.raw_feature_spec()
 
     def features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
@@ -112,13 +113,17 @@ class RetrievalExport(tf.Module):
         rows = features.pop("item_row")
         return {"embedding": self._model.item_tower.vectors(self._table.id_rows(rows), features)}
 
+    def embed_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        features = with_rows(self._rows, self._transform(tf.io.parse_example(examples, self._raw_spec)))
+        return {"embedding": self._model.query_tower(features)}
+
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.features(inputs)
         scores = tf.matmul(self._model.query_tower(features), self.vectors, transpose_b=True)
         best, rows = tf.math.top_k(
             without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count)
         )
-        return {"item_id": tf.gather(self._ids, rows), "score": best}
+        return {"item_id": tf.gather(self.item_ids, rows), "score": best}
 
 
 def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
@@ -127,6 +132,9 @@ def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
     item = item_signature(context.config, context.facts.types)
     signatures = {
         "serving_default": tf.function(export.query).get_concrete_function(request),
+        "embed_examples": tf.function(export.embed_examples).get_concrete_function(
+            tf.TensorSpec([None], tf.string, name="examples")
+        ),
         "item": tf.function(export.item).get_concrete_function(item),
         "recommend": tf.function(export.recommend).get_concrete_function(request),
     }

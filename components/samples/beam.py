@@ -18,7 +18,7 @@ from components.samples.plan import SamplePlan
 from components.schema.arrow_bytes import from_bytes, to_bytes
 from components.schema.catalogue import read_items, read_users
 from components.schema.events import event_files
-from components.schema.features import INTERACTIONS_FOLDER, STATES_FOLDER
+from components.schema.features import INTERACTIONS_FOLDER, REQUESTS_FOLDER, STATES_FOLDER
 from components.schema.samples import SPLITS
 
 # Level 1 of gzip: samples are read many times but from a warm cache, and a higher level halves the speed of writing.
@@ -38,7 +38,7 @@ def make_samples(
     """Add the steps that write ``examples/Split-*/`` and, under ``features``, interactions and user states."""
     for split in SPLITS:
         (examples / f"Split-{split}").mkdir(parents=True, exist_ok=True)
-    for folder in (INTERACTIONS_FOLDER, STATES_FOLDER):
+    for folder in (INTERACTIONS_FOLDER, STATES_FOLDER, REQUESTS_FOLDER):
         (features / folder).mkdir(parents=True, exist_ok=True)
     (
         pipeline
@@ -97,6 +97,7 @@ class _WriteGroup(beam.DoFn):
                 name = f"data_tfrecord-{number:05d}-of-{self._plan.bucket_count:05d}.gz"
                 seed = (self._config.samples.seed, number, code)
                 _write_examples(Path(self._examples) / f"Split-{split}" / name, group.batches(chosen, seed))
+        _write_examples(Path(self._features) / REQUESTS_FOLDER / f"part-{number:05d}.gz", iter([group.requests()]))
         for folder, table in ((INTERACTIONS_FOLDER, group.interactions(moments)), (STATES_FOLDER, group.snapshot())):
             pq.write_table(table, Path(self._features) / folder / f"part-{number:05d}.parquet", compression="zstd")
 

@@ -147,38 +147,68 @@ class UserGroup:
     def _batch(self, moments: Moments, rng: np.random.Generator) -> pa.RecordBatch:
         rows = moments.row
         moment = self.timestamp_ms[rows]
-        values = self.past.as_of(self.user[rows], moment, self._config.samples.history_length)
-        columns: dict[str, pa.Array] = {
-            names.USER_ID: _single(self.user_ids.take(pa.array(self.user[rows]))),
-            names.TIMESTAMP: _single(pa.array(moment)),
-            names.USER_IDLE: _single(pa.array(values.idle_s)),
-            names.ITEM_ID: _single(self._item_ids(self.item[rows])),
-            names.ITEM_PROB: _single(pa.array(self._plan.item_prob[self.item[rows]])),
-        }
-        user_row = pc.index_in(columns[names.USER_ID].values, self._catalogue.users.column("user_id").combine_chunks())
-        for name, feature in self._config.dataset.user_features.items():
-            columns[name] = _feature(self._catalogue.users.column(name), user_row, feature.kind, moment)
+        columns = self._query_columns(self.user[rows], moment, rows)
+        columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
+        columns[names.ITEM_PROB] = _single(pa.array(self._plan.item_prob[self.item[rows]]))
         for name, feature in self._config.dataset.item_features.items():
             columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, moment)
-        for name in self._config.dataset.context:
-            columns[CONTEXT_PREFIX + name] = _single(pa.array(CALENDAR[name](moment)))
-        for name in self._config.dataset.events.context:
-            column = self._events.column(CONTEXT_PREFIX + name).take(pa.array(rows)).combine_chunks()
-            columns[CONTEXT_PREFIX + name] = _single(column.fill_null(""))
-        for code, name in enumerate(self._plan.types):
-            columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
         for name, label in moments.labels.items():
             columns[names.LABEL_PREFIX + name] = self._label_list(name, np.nan_to_num(label))
-            columns[names.WEIGHT_PREFIX + name] = _single(pa.array(np.where(np.isnan(label), 0, moments.weight).astype(np.float32)))
-        columns |= self._history(values, moment)
+            observed = np.where(np.isnan(label), 0, moments.weight).astype(np.float32)
+            columns[names.WEIGHT_PREFIX + name] = _single(pa.array(observed))
         if self._config.samples.impressions is None:
             columns |= self._negatives(len(rows), rng)
         else:
             position = self._events.column("position").take(pa.array(rows)).combine_chunks()
             columns[names.POSITION] = _single(position.fill_null(0).cast(pa.int64()))
-        spec = names.feature_spec(self._config, self._plan.types)
+        return self._as_samples(columns)
+
+    def requests(self) -> pa.RecordBatch:
+        """What each user's request would be right after the log's last event: samples without an item.
+
+        The context columns are those of the user's last event.
+        """
+        users = np.arange(len(self.user_ids))
+        moment = np.full(len(users), self._plan.last_timestamp_ms + 1)
+        last_row = np.searchsorted(self.user, users, side="right") - 1
+        columns = self._query_columns(users, moment, last_row)
+        empty: dict[str, pa.Array] = {
+            "string": pa.array([""] * len(users)),
+            "float": pa.array(np.zeros(len(users), np.float32)),
+            "int64": pa.array(np.zeros(len(users), np.int64)),
+        }
+        none = pa.array(np.zeros(len(users) + 1, np.int32))
+        for name, (dtype, single) in names.feature_spec(self._config, self._plan.types).items():
+            if name not in columns:
+                columns[name] = _single(empty[dtype]) if single else pa.ListArray.from_arrays(none, empty[dtype].slice(0, 0))
+        return self._as_samples(columns)
+
+    def _query_columns(
+        self, user: NDArray[np.int64], moment: NDArray[np.int64], context_row: NDArray[np.int64]
+    ) -> dict[str, pa.Array]:
+        values = self.past.as_of(user, moment, self._config.samples.history_length)
+        user_ids = self.user_ids.take(pa.array(user))
+        columns: dict[str, pa.Array] = {
+            names.USER_ID: _single(user_ids),
+            names.TIMESTAMP: _single(pa.array(moment)),
+            names.USER_IDLE: _single(pa.array(values.idle_s)),
+        }
+        user_row = pc.index_in(user_ids, self._catalogue.users.column("user_id").combine_chunks())
+        for name, feature in self._config.dataset.user_features.items():
+            columns[name] = _feature(self._catalogue.users.column(name), user_row, feature.kind, moment)
+        for name in self._config.dataset.context:
+            columns[CONTEXT_PREFIX + name] = _single(pa.array(CALENDAR[name](moment)))
+        for name in self._config.dataset.events.context:
+            column = self._events.column(CONTEXT_PREFIX + name).take(pa.array(context_row)).combine_chunks()
+            columns[CONTEXT_PREFIX + name] = _single(column.fill_null(""))
+        for code, name in enumerate(self._plan.types):
+            columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
+        return columns | self._history(values, moment)
+
+    def _as_samples(self, columns: dict[str, pa.Array]) -> pa.RecordBatch:
         # tf.Examples hold bytes, and their encoder takes no other text.
         binary = pa.list_(pa.binary())
+        spec = names.feature_spec(self._config, self._plan.types)
         return pa.RecordBatch.from_pydict(
             {name: columns[name].cast(binary) if dtype == "string" else columns[name] for name, (dtype, _) in spec.items()}
         )

@@ -1,7 +1,8 @@
 """The feature snapshot: what serving and evaluation need of the features, at the end of the log.
 
 ``facts.json``; ``interactions/*.parquet`` (user_id, item_index, timestamp_ms of the training positives);
-``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, and event counts).
+``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, and event counts);
+``user_requests/*.gz`` (samples without an item: what each user's request would be right after the last event).
 """
 
 import json
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 
 from components.errors import ArtifactError
 
-FACTS_FILE, INTERACTIONS_FOLDER, STATES_FOLDER = "facts.json", "interactions", "user_states"
+FACTS_FILE = "facts.json"
+INTERACTIONS_FOLDER, STATES_FOLDER, REQUESTS_FOLDER = "interactions", "user_states", "user_requests"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""TFX adapter of the precomputed lists."""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+import tfx.v1 as tfx
+
+from components.config import parse_config
+from components.errors import raised_in_worker
+from components.funnel.beam import funnel_lists, read_lists
+from components.funnel.parts import FunnelParts
+from components.funnel.seen import seen_before
+from components.funnel.towers import read_examples
+from components.schema import samples as names
+from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex, RecommendationLists
+from components.schema.catalogue import read_items
+from components.schema.features import REQUESTS_FOLDER
+
+
+@tfx.dsl.components.component(use_beam=True)
+def BulkRecommender(  # noqa: N802  a component is named like a class
+    config: tfx.dsl.components.Parameter[str],
+    event_log: tfx.dsl.components.InputArtifact[EventLog],
+    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
+    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    index: tfx.dsl.components.InputArtifact[ItemIndex],
+    lists: tfx.dsl.components.OutputArtifact[RecommendationLists],
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Recommend to every user of the log, as of its end: ``lists.parquet`` (user_id, item_id, score; lists best first)."""
+    settings = parse_config(config, origin="BulkRecommender")
+    started = time.monotonic()
+    folder = Path(lists.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    requests = read_examples(Path(features.uri) / REQUESTS_FOLDER) if settings.bulk.users == "all" else []
+    stored = [tf.train.Example.FromString(request).features.feature for request in requests]
+    users = np.array([each[names.USER_ID].bytes_list.value[0].decode() for each in stored], object)
+    moments = np.array([each[names.TIMESTAMP].int64_list.value[0] for each in stored], np.int64)
+    items = read_items(Path(catalogue.uri)).column("item_id").combine_chunks()
+    table = pa.table({"user_id": pa.array([], pa.string())})
+    if len(users):
+        seen = seen_before(Path(event_log.uri), items, settings, users, moments)
+        parts = FunnelParts(
+            f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                with beam_pipeline as pipeline:
+                    funnel_lists(pipeline, parts, requests, seen, settings.bulk.length, Path(scratch))
+            except Exception as error:
+                raise raised_in_worker(error) or error from error
+            made = read_lists(Path(scratch))
+        present = made.ranked >= 0
+        offsets = pa.array(np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32))
+        table = pa.table(
+            {
+                "user_id": pa.array(users, pa.string()),
+                "item_id": pa.ListArray.from_arrays(offsets, items.take(pa.array(made.ranked[present]))),
+                "score": pa.ListArray.from_arrays(offsets, pa.array(made.scores[present].astype(np.float32))),
+            }
+        )
+    pq.write_table(table, folder / "lists.parquet", compression="zstd")
+    summary = {"user_count": len(users), "list_length": settings.bulk.length, "seconds": time.monotonic() - started}
+    (folder / "summary.json").write_text(json.dumps(summary))

@@ -1,0 +1,142 @@
+"""TFX adapter of the funnel's evaluation."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+import tfx.v1 as tfx
+
+from components.config import PipelineConfig, parse_config
+from components.errors import raised_in_worker
+from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
+from components.evaluation.gate import AbResult
+from components.evaluation.queries import Queries, test_queries
+from components.funnel.beam import funnel_lists, read_lists
+from components.funnel.parts import FunnelParts
+from components.funnel.towers import Ranker
+from components.index.index import load_vectors
+from components.push.registry import Registry
+from components.schema import samples as names
+from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
+from components.schema.catalogue import read_items
+from components.schema.features import read_interactions
+
+SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
+
+
+@tfx.dsl.components.component(use_beam=True)
+def FunnelEvaluator(  # noqa: N802  a component is named like a class
+    config: tfx.dsl.components.Parameter[str],
+    registry: tfx.dsl.components.Parameter[str],
+    last_version: tfx.dsl.components.Parameter[int],
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    event_log: tfx.dsl.components.InputArtifact[EventLog],
+    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
+    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    index: tfx.dsl.components.InputArtifact[ItemIndex],
+    evaluation: tfx.dsl.components.OutputArtifact[FunnelEvaluation],
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Judge the funnel on the test split over the whole catalogue, beside baselines and the last release.
+
+    Args:
+      registry: folder of the releases; last_version: the one to compare with, 0 for none.
+    """
+    settings = parse_config(config, origin="FunnelEvaluator")
+    queries = test_queries(settings, Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
+    items = read_items(Path(catalogue.uri))
+    parts = FunnelParts(
+        f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
+    )
+    k = max(settings.evaluation.k)
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with beam_pipeline as pipeline:
+                funnel_lists(pipeline, parts, queries.examples, queries.seen, k, Path(scratch))
+        except Exception as error:
+            raise raised_in_worker(error) or error from error
+        made = read_lists(Path(scratch))
+    vectors, _ = load_vectors(Path(index.uri))
+    interactions = read_interactions(Path(features.uri))
+    user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    training = Training(user, interactions.column("item_index").to_numpy(), vectors)
+    lists = {"funnel": made.ranked, "recall_only": made.recalled, **baseline_lists(queries, training, k)}
+    if last_version:
+        lists["last_release"] = _last_release_lists(Registry(Path(registry)), last_version, queries, items, k)
+    judged = judge_systems(lists, queries, training, settings)
+    judged["prediction"] = _judge_predictions(settings, parts, queries)
+    verdict = verdict_of(judged, settings, _ab_result(Path(registry)))
+    judged["verdict"] = verdict.to_dict()
+    judged["samples"] = _samples(queries, made.ranked, made.scores, items)
+    folder = Path(evaluation.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps(judged, indent=1))
+    evaluation.blessed = int(verdict.blessed)
+
+
+def _last_release_lists(registry: Registry, version: int, queries: Queries, items: pa.Table, k: int) -> np.ndarray:
+    """The last release's lists for the same requests, in rows of this catalogue."""
+    parts = registry.funnel_parts(version)
+    lists = parts.load().recommend(queries.examples, np.zeros((len(queries.examples), 0), np.int32), k)
+    _, item_ids = load_vectors(Path(parts.index))
+    to_row = pc.index_in(pa.array(item_ids), items.column("item_id").combine_chunks()).fill_null(-1).to_numpy()
+    return np.where(lists.ranked >= 0, to_row[np.maximum(lists.ranked, 0)], -1).astype(np.int32)
+
+
+def _judge_predictions(config: PipelineConfig, parts: FunnelParts, queries: Queries) -> dict:
+    tasks = [
+        name
+        for name, task in config.dataset.tasks.items()
+        if task.kind == "binary" and not names.has_drawn_negatives(config, name)
+    ]
+    if not tasks:
+        return {}
+    stored = [tf.train.Example.FromString(sample).features.feature for sample in queries.examples]
+    predictions = Ranker(Path(parts.ranker)).predictions(queries.examples)
+
+    def column(prefix: str, task: str) -> np.ndarray:
+        return np.array([features[prefix + task].float_list.value[0] for features in stored], np.float32)
+
+    return judge_predictions(
+        {task: predictions[task] for task in tasks},
+        {task: column(names.LABEL_PREFIX, task) for task in tasks},
+        {task: column(names.WEIGHT_PREFIX, task) for task in tasks},
+    )
+
+
+def _ab_result(registry: Path) -> AbResult | None:
+    """The result of the running online experiment, where its analysis has left one beside the releases."""
+    path = registry / "experiment.json"
+    return AbResult(**json.loads(path.read_text())) if path.exists() else None
+
+
+def _samples(queries: Queries, ranked: np.ndarray, scores: np.ndarray, items: pa.Table) -> list[dict]:
+    """Lists of some users for people to look at, one moment a user."""
+    ids, titles = items.column("item_id").to_pylist(), items.column("title").to_pylist()
+
+    def shown(row: int) -> dict[str, str]:
+        return {"item_id": ids[row], "title": titles[row]}
+
+    _, firsts = np.unique(queries.user_id.astype(str), return_index=True)
+    long_enough = [place for place in firsts if (queries.history[place] >= 0).sum() >= 3] or list(firsts)
+    step = max(1, len(long_enough) // SHOWN_USERS)
+    return [
+        {
+            "user_id": queries.user_id[place],
+            "history": [shown(row) for row in queries.history[place][:SHOWN_HISTORY] if row >= 0],
+            "recommended": [
+                {**shown(row), "score": float(score)}
+                for row, score in zip(ranked[place][:SHOWN_ITEMS], scores[place], strict=False)
+                if row >= 0
+            ],
+            "wanted": shown(queries.wanted[place]),
+        }
+        for place in long_enough[::step][:SHOWN_USERS]
+    ]

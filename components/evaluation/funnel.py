@@ -1,0 +1,185 @@
+"""Judge the whole funnel on the test moments, beside what a user would have without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.config import PipelineConfig
+from components.evaluation import baselines, metrics
+from components.evaluation.gate import (
+    AbResult,
+    BaselineRule,
+    BoundRule,
+    GateRules,
+    PreviousRule,
+    SliceMetrics,
+    SliceRule,
+    Verdict,
+    decide,
+)
+from components.evaluation.queries import Queries
+from components.evaluation.slices import slice_queries
+
+HEADLINE = "ndcg@10"
+HISTORY_EDGES = (0, 1, 6, 21)
+MIN_SLICE_QUERIES = 50
+HEAD_SHARE = 0.2
+SLICE_TOLERANCE, SLICE_GUARD_QUERIES = 0.1, 500
+SEED = 17
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the baselines learn from, and what novelty is measured by.
+
+    Attributes:
+      user: int64 [m]; item: int32 [m]; the positives of the training split.
+      item_vectors: float32 [num_items, dim].
+    """
+
+    user: NDArray[np.int64]
+    item: NDArray[np.int32]
+    item_vectors: NDArray[np.float32]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        return baselines.popularity_counts(self.item, len(self.item_vectors))
+
+
+def baseline_lists(queries: Queries, training: Training, k: int) -> dict[str, NDArray[np.int32]]:
+    """Popularity, and item-to-item from the five most recent items: both without what the user had before."""
+    counts = training.counts
+    similarity = baselines.item_similarity(training.user, training.item, len(counts))
+    recent = queries.history[:, :5]
+    return {
+        "item_to_item": baselines.recommend_item_to_item(similarity, recent, queries.seen, counts, k),
+        "popularity": baselines.recommend_popular(counts, queries.seen, k),
+    }
+
+
+def judge_systems(
+    lists: Mapping[str, NDArray[np.int32]], queries: Queries, training: Training, config: PipelineConfig
+) -> dict:
+    """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
+    ks = config.evaluation.k
+    counts = training.counts
+    relevant = queries.wanted[:, None]
+    per_query = {name: metrics.ranking_metrics(ranked, relevant, ks) for name, ranked in lists.items()}
+    trial = next(iter(lists))
+    sliced = slice_queries(
+        {
+            **queries.columns,
+            "history": (queries.history >= 0).sum(axis=1),
+            "item": np.where(np.isin(queries.wanted, head_items(counts)), "head", "tail").astype(object),
+        },
+        {"history": HISTORY_EDGES},
+        MIN_SLICE_QUERIES,
+    )
+    shown = ("ndcg@10", "recall@10", f"recall@{max(ks)}")
+    return {
+        "query_count": len(queries.wanted),
+        "k": list(ks),
+        "metrics": {
+            name: {
+                **{metric: float(np.nanmean(values)) for metric, values in per_query[name].items()},
+                **_list_metrics(ranked[:, :10], counts, training.item_vectors),
+            }
+            for name, ranked in lists.items()
+        },
+        "intervals": {
+            name: {HEADLINE: _interval(metrics.bootstrap_interval(values[HEADLINE], SEED))}
+            for name, values in per_query.items()
+        },
+        "differences": {
+            name: _interval(metrics.paired_bootstrap(per_query[trial][HEADLINE], values[HEADLINE], SEED))
+            for name, values in per_query.items()
+            if name != trial
+        },
+        "slices": {
+            label: {
+                "query_count": int(mask.sum()),
+                "metrics": {
+                    name: {metric: float(np.nanmean(values[metric][mask])) for metric in shown}
+                    for name, values in per_query.items()
+                },
+            }
+            for label, mask in sliced.masks.items()
+        },
+    }
+
+
+def head_items(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the most popular fifth of the catalogue."""
+    return np.argsort(-counts, kind="stable")[: max(1, int(len(counts) * HEAD_SHARE))]
+
+
+def _list_metrics(ranked: NDArray[np.int32], counts: NDArray[np.int64], vectors: NDArray[np.float32]) -> dict[str, float]:
+    exposure = metrics.exposure_counts(ranked, len(counts))
+    return {
+        "coverage@10": metrics.coverage(exposure),
+        "gini@10": metrics.gini(exposure),
+        "novelty@10": float(np.nanmean(metrics.novelty(ranked, counts))),
+        "diversity@10": float(np.nanmean(metrics.cosine_diversity(ranked, vectors))),
+    }
+
+
+def _interval(interval: metrics.Interval) -> dict[str, float]:
+    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def judge_predictions(
+    predictions: Mapping[str, NDArray[np.float32]],
+    labels: Mapping[str, NDArray[np.float32]],
+    weights: Mapping[str, NDArray[np.float32]],
+) -> dict[str, dict]:
+    """AUC, log loss and calibration of each binary task whose observed labels are of both kinds."""
+    judged = {}
+    for task, probs in predictions.items():
+        observed = weights[task] > 0
+        label, prob = labels[task][observed], probs[observed]
+        if not len(label) or label.min() == label.max():
+            continue
+        curve = metrics.reliability_curve(label, prob)
+        judged[task] = {
+            "auc": metrics.auc(label, prob),
+            "log_loss": metrics.log_loss(label, prob),
+            "calibration_error": metrics.expected_calibration_error(curve),
+            "curve": {
+                "mean_prob": curve.mean_prob.tolist(),
+                "observed_rate": curve.observed_rate.tolist(),
+                "count": curve.count.tolist(),
+            },
+        }
+    return judged
+
+
+def verdict_of(judged: dict, config: PipelineConfig, ab: AbResult | None) -> Verdict:
+    """Whether the release may be published, with every reason."""
+    settings = config.evaluation
+    candidate = dict(judged["metrics"]["funnel"])
+    candidate |= {f"auc of {task}": values["auc"] for task, values in judged["prediction"].items()}
+    rules = GateRules(
+        bounds=tuple(BoundRule(f"auc of {task}", lower=settings.min_auc) for task in judged["prediction"]),
+        baselines=(BaselineRule(HEADLINE, "popularity", settings.min_ratio_to_popularity),),
+        previous=(PreviousRule(HEADLINE, 1 - settings.min_ratio_to_previous),),
+        slices=(SliceRule(HEADLINE, SLICE_TOLERANCE, SLICE_GUARD_QUERIES),),
+    )
+    return decide(
+        candidate,
+        rules,
+        {name: values for name, values in judged["metrics"].items() if name not in ("funnel", "last_release")},
+        judged["metrics"].get("last_release"),
+        candidate_slices=_slices(judged, "funnel"),
+        previous_slices=_slices(judged, "last_release"),
+        ab=ab,
+    )
+
+
+def _slices(judged: dict, system: str) -> dict[str, SliceMetrics]:
+    return {
+        label: SliceMetrics(values["query_count"], values["metrics"][system])
+        for label, values in judged["slices"].items()
+        if system in values["metrics"]
+    }

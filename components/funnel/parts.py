@@ -1,0 +1,29 @@
+"""Where the parts of a funnel lie: artifacts of a run, or a published release."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.funnel.offline import OfflineFunnel
+from components.funnel.towers import Ranker, Towers
+from components.index.index import ScannIndex, load_vectors
+
+
+@dataclass(frozen=True)
+class FunnelParts:
+    """Folders as text, so that a Beam worker can be sent them.
+
+    Attributes:
+      retrieval, ranker: folders of the SavedModels.
+      index: folder of the item index.
+      candidates: how many recalled items are ranked.
+    """
+
+    retrieval: str
+    ranker: str
+    index: str
+    candidates: int
+
+    def load(self) -> OfflineFunnel:
+        vectors, _ = load_vectors(Path(self.index))
+        index = ScannIndex.load(Path(self.index), len(vectors))
+        return OfflineFunnel(Towers(Path(self.retrieval)), index, Ranker(Path(self.ranker)), self.candidates)

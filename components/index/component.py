@@ -1,0 +1,65 @@
+"""TFX adapter of the index."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tfx.v1 as tfx
+
+from components.config import parse_config
+from components.errors import GateError
+from components.funnel.towers import Towers, read_examples
+from components.index.index import FACTS_FILE, ExactIndex, ScannIndex, kind_of, recall_against, save_vectors
+from components.schema.artifact_types import ItemIndex
+
+MEASURED_QUERIES = 2_000
+K = 100
+
+
+@tfx.dsl.components.component
+def IndexBuilder(  # noqa: N802  a component is named like a class
+    config: tfx.dsl.components.Parameter[str],
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    index: tfx.dsl.components.OutputArtifact[ItemIndex],
+) -> None:
+    """Build ScaNN over the item vectors and measure it with validation requests.
+
+    Raises:
+      GateError: ScaNN finds too little of what the exact index finds.
+    """
+    settings = parse_config(config, origin="IndexBuilder").index
+    towers = Towers(Path(retrieval.uri) / "Format-Serving")
+    vectors = towers.item_vectors
+    queries = towers.embed(read_examples(Path(examples.uri) / "Split-eval", MEASURED_QUERIES))
+    exact, scann = ExactIndex(vectors), ScannIndex.build(vectors, settings)
+    recall = recall_against(exact, scann, queries, min(K, len(vectors)))
+    folder = Path(index.uri)
+    save_vectors(folder, vectors, towers.item_ids)
+    scann.save(folder)
+    facts = {
+        "kind": kind_of(len(vectors), settings),
+        "item_count": len(vectors),
+        "dim": vectors.shape[1],
+        "query_count": len(queries),
+        "recall_at_100": recall,
+        "min_recall": settings.min_recall,
+        "exact_ms_per_query": _ms_per_query(lambda: exact.search(queries, K), len(queries)),
+        "scann_ms_per_query": _ms_per_query(lambda: scann.search(queries, K), len(queries)),
+    }
+    (folder / FACTS_FILE).write_text(json.dumps(facts, indent=1))
+    index.recall_at_100, index.item_count = recall, len(vectors)
+    if recall < settings.min_recall:
+        raise GateError(
+            f"ScaNN's recall@100 against the exact index is {recall:.3f}, wanted at least {settings.min_recall} "
+            f"(index.min_recall): raise index.reorder ({settings.reorder}), or index.exact_below above {len(vectors)} items"
+        )
+
+
+def _ms_per_query(search: Callable[[], object], query_count: int) -> float:
+    started = time.perf_counter()
+    search()
+    return (time.perf_counter() - started) * 1000 / max(1, query_count)
+
+

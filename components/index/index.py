@@ -1,0 +1,114 @@
+"""Two indexes with one interface: ``search``, ``save``, ``load``. Rows are places in the catalogue."""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.config import IndexConfig
+from components.errors import ArtifactError
+
+VECTORS_FILE, IDS_FILE, SCANN_FOLDER, FACTS_FILE = "vectors.npy", "item_ids.json", "scann", "index.json"
+QUERIES_AT_ONCE = 1_024
+
+
+class Index(Protocol):
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Rows and scores [num_queries, k] of the best items, best first.
+
+        Args:
+          queries: float32 [num_queries, dim].
+          k: at most the number of items.
+        """
+
+
+class ExactIndex:
+    """Scores every item. The truth that other indexes are measured by."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self._vectors = vectors
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        k = min(k, len(self._vectors))
+        rows = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            of = slice(start, start + QUERIES_AT_ONCE)
+            all_scores = queries[of] @ self._vectors.T
+            best = np.argpartition(-all_scores, k - 1, axis=1)[:, :k]
+            order = np.argsort(-np.take_along_axis(all_scores, best, 1), axis=1, kind="stable")
+            rows[of] = np.take_along_axis(best, order, 1)
+            scores[of] = np.take_along_axis(all_scores, rows[of], 1)
+        return rows, scores
+
+
+class ScannIndex:
+    """ScaNN (Guo et al. 2020): a tree, anisotropic quantisation, and exact scores for the best of them."""
+
+    def __init__(self, searcher: Any, item_count: int) -> None:
+        self._searcher, self._item_count = searcher, item_count
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32], settings: IndexConfig) -> Self:
+        """An index of ``vectors`` float32 [num_items, dim]; exhaustive for a small catalogue, where trees only cost."""
+        from scann import scann_ops_pybind  # loads TensorFlow's libraries, which only this class needs
+
+        builder = scann_ops_pybind.builder(vectors, min(100, len(vectors)), "dot_product")
+        if kind_of(len(vectors), settings) == "brute_force":
+            return cls(builder.score_brute_force().build(), len(vectors))
+        leaves = int(np.sqrt(len(vectors)))
+        tree = builder.tree(num_leaves=leaves, num_leaves_to_search=max(1, leaves // 4), training_sample_size=250_000)
+        scored = tree.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(settings.reorder)
+        return cls(scored.build(), len(vectors))
+
+    @classmethod
+    def load(cls, folder: Path, item_count: int) -> Self:
+        from scann import scann_ops_pybind
+
+        return cls(scann_ops_pybind.load_searcher(str(folder / SCANN_FOLDER)), item_count)
+
+    def save(self, folder: Path) -> None:
+        (folder / SCANN_FOLDER).mkdir(parents=True, exist_ok=True)
+        self._searcher.serialize(str(folder / SCANN_FOLDER), relative_path=True)
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        k = min(k, self._item_count)
+        rows, scores = self._searcher.search_batched(queries, final_num_neighbors=k, pre_reorder_num_neighbors=2 * k)
+        return rows.astype(np.int32), scores
+
+
+def kind_of(item_count: int, settings: IndexConfig) -> str:
+    return "brute_force" if item_count < settings.exact_below else "tree_ah"
+
+
+def recall_against(exact: Index, other: Index, queries: NDArray[np.float32], k: int) -> float:
+    """Mean share of the exact index's top ``k`` that ``other`` finds."""
+    truth, found = exact.search(queries, k)[0], other.search(queries, k)[0]
+    hits = [len(np.intersect1d(one, two)) for one, two in zip(truth, found, strict=True)]
+    return float(np.mean(hits) / truth.shape[1])
+
+
+def save_vectors(folder: Path, vectors: NDArray[np.float32], item_ids: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / VECTORS_FILE, vectors)
+    (folder / IDS_FILE).write_text(json.dumps(item_ids))
+
+
+def load_vectors(folder: Path) -> tuple[NDArray[np.float32], list[str]]:
+    """Vectors float32 [num_items, dim] and the item ids, both by row.
+
+    Raises:
+      ArtifactError: a file is missing, damaged, or the two do not fit.
+    """
+    try:
+        vectors = np.load(folder / VECTORS_FILE, allow_pickle=False)
+        item_ids = json.loads((folder / IDS_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder}: is no readable item index ({error}); build it again") from error
+    if len(vectors) != len(item_ids):
+        raise ArtifactError(f"{folder}: holds {len(vectors)} vectors and {len(item_ids)} item ids; wanted as many")
+    return vectors, item_ids
+
+

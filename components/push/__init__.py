@@ -1,0 +1,1 @@
+"""Releases: what is evaluated, blessed, published, served and rolled back as one."""

@@ -1,0 +1,80 @@
+"""TFX adapter of the push."""
+
+import json
+import shutil
+from pathlib import Path
+
+import tfx.v1 as tfx
+from tfx.components.evaluator import constants
+
+from components.config import parse_config
+from components.push.registry import Registry
+from components.schema.artifact_types import Catalogue, FeatureSnapshot, FunnelEvaluation, ItemIndex, Release, ReleaseCheck
+
+EVALUATION_FILE, CHECK_FILE, RELEASE_FILE = "evaluation.json", "check.json", "release.json"
+
+
+@tfx.dsl.components.component
+def Pusher(  # noqa: N802  a component is named like a class
+    config: tfx.dsl.components.Parameter[str],
+    registry: tfx.dsl.components.Parameter[str],
+    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
+    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    index: tfx.dsl.components.InputArtifact[ItemIndex],
+    blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    evaluation: tfx.dsl.components.InputArtifact[FunnelEvaluation],
+    check: tfx.dsl.components.InputArtifact[ReleaseCheck],
+    release: tfx.dsl.components.OutputArtifact[Release],
+) -> None:
+    """Publish the release if every gate agrees; else write down why not.
+
+    Args:
+      registry: folder of the releases.
+    """
+    judged = json.loads((Path(evaluation.uri) / EVALUATION_FILE).read_text())
+    checked = json.loads((Path(check.uri) / CHECK_FILE).read_text())
+    reasons = [each["sentence"] for each in judged["verdict"]["checks"] if not each["passed"]]
+    if not (Path(blessing.uri) / constants.BLESSED_FILE_NAME).exists():
+        reasons.append("TFMA: the ranker misses a threshold on the test split, or is worse than the last release's.")
+    if not checked["passed"]:
+        reasons.append(f"A real server did not answer from these models: {checked['reason']}")
+    version = None
+    if not reasons:
+        settings = parse_config(config, origin="Pusher")
+        version = Registry(Path(registry)).publish(
+            settings.name,
+            models={"retrieval": Path(retrieval.uri) / "Format-Serving", "ranker": Path(ranking.uri) / "Format-Serving"},
+            parts={"index": Path(index.uri), "catalogue": Path(catalogue.uri), "features": Path(features.uri)},
+            documents={"config.json": config, EVALUATION_FILE: json.dumps(judged, indent=1)},
+            candidates=settings.ranking.candidates,
+            metrics=judged["metrics"]["funnel"],
+        )
+    folder = Path(release.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = {
+        "pushed": version is not None,
+        "version": version,
+        "path": str(Registry(Path(registry)).bundle(version)) if version else None,
+        "reasons": reasons,
+    }
+    (folder / RELEASE_FILE).write_text(json.dumps(outcome, indent=1))
+    release.pushed, release.version = int(version is not None), version or 0
+
+
+@tfx.dsl.components.component
+def LastRelease(  # noqa: N802  a component is named like a class
+    registry: tfx.dsl.components.Parameter[str],
+    version: tfx.dsl.components.Parameter[int],
+    candidate: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
+) -> None:
+    """The last release's ranker, for TFMA to compare with; resolver nodes, TFX's way, do not run on Kubeflow Pipelines 2.
+
+    Args:
+      registry: folder of the releases.
+      version: 0 before the first release; the candidate is then compared with itself.
+    """
+    source = Registry(Path(registry)).model("ranker", version) if version else Path(candidate.uri) / "Format-Serving"
+    shutil.copytree(source, Path(model.uri) / "Format-Serving")

@@ -1,0 +1,179 @@
+"""The folder of releases, laid out so that TensorFlow Serving can watch it.
+
+    releases/
+      current                      the version that is served
+      models/retrieval/3/          SavedModels under TensorFlow Serving's base paths
+      models/ranker/3/
+      bundles/3/manifest.json      written last: a bundle without it does not exist
+      bundles/3/{index,catalogue,features}/, config.json, evaluation.json
+
+The manifest names every file of the release with its SHA-256. A release appears by renames, models first, manifest last, so
+a crash leaves at most folders that no manifest names; the next release takes a higher number.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.errors import ArtifactError
+from components.funnel.parts import FunnelParts
+
+MODELS = ("retrieval", "ranker")
+MANIFEST_FILE, CURRENT_FILE = "manifest.json", "current"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release is made of.
+
+    Attributes:
+      format: of this file; version: of the release.
+      created: UTC, ISO 8601.
+      candidates: how many recalled items are ranked.
+      files: path from the registry's folder → SHA-256.
+    """
+
+    format: int
+    version: int
+    name: str
+    created: str
+    candidates: int
+    metrics: dict[str, float]
+    files: dict[str, str]
+
+
+class Registry:
+    """The releases under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def versions(self) -> list[int]:
+        """Published versions, ascending."""
+        found = (path.parent.name for path in self.folder.glob(f"bundles/*/{MANIFEST_FILE}"))
+        return sorted(int(name) for name in found if name.isdigit())
+
+    def current(self) -> int | None:
+        """The version that is served, None before the first release."""
+        path = self.folder / CURRENT_FILE
+        return int(path.read_text()) if path.exists() else None
+
+    def next_version(self) -> int:
+        taken = [path.name for pattern in ("bundles/*", "models/*/*") for path in self.folder.glob(pattern)]
+        return max((int(name) for name in taken if name.isdigit()), default=0) + 1
+
+    def bundle(self, version: int) -> Path:
+        return self.folder / "bundles" / str(version)
+
+    def model(self, name: str, version: int) -> Path:
+        return self.folder / "models" / name / str(version)
+
+    def manifest(self, version: int) -> Manifest:
+        """
+        Raises:
+          ArtifactError: there is no such release, or its manifest cannot be read.
+        """
+        path = self.bundle(version) / MANIFEST_FILE
+        try:
+            raw = json.loads(path.read_text())
+            if raw["format"] != FORMAT:
+                raise ArtifactError(f"{path}: has format {raw['format']}, wanted {FORMAT}; publish the release again")
+            return Manifest(**raw)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(
+                f"{path}: cannot be read ({error}); published versions are {self.versions() or 'none'}"
+            ) from error
+
+    def funnel_parts(self, version: int) -> FunnelParts:
+        return FunnelParts(
+            retrieval=str(self.model("retrieval", version)),
+            ranker=str(self.model("ranker", version)),
+            index=str(self.bundle(version) / "index"),
+            candidates=self.manifest(version).candidates,
+        )
+
+    def verify(self, version: int) -> None:
+        """Compare every file with the manifest.
+
+        Raises:
+          ArtifactError: names the first file that is missing or differs.
+        """
+        for name, wanted in self.manifest(version).files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise ArtifactError(f"{path}: is missing from release {version}")
+            found = sha256(path)
+            if found != wanted:
+                raise ArtifactError(f"{path}: has SHA-256 {found}, the manifest of release {version} wants {wanted}")
+
+    def publish(
+        self,
+        name: str,
+        models: Mapping[str, Path],
+        parts: Mapping[str, Path],
+        documents: Mapping[str, str],
+        candidates: int,
+        metrics: Mapping[str, float],
+    ) -> int:
+        """Copy everything, verify the copies, make the release appear, and make it the current one.
+
+        Args:
+          models: folder of the SavedModel of each of ``MODELS``.
+          parts: folders of the bundle by name; documents: its text files by name.
+
+        Returns:
+          The new version.
+        """
+        version = self.next_version()
+        incoming = self.folder / f".incoming-{version}"
+        shutil.rmtree(incoming, ignore_errors=True)
+        copies = {f"models/{model}/{version}": source for model, source in models.items()}
+        copies |= {f"bundles/{version}/{part}": source for part, source in parts.items()}
+        files: dict[str, str] = {}
+        for place, source in copies.items():
+            shutil.copytree(source, incoming / place)
+            for path in sorted(source.rglob("*")):
+                if path.is_file():
+                    files[f"{place}/{path.relative_to(source)}"] = sha256(path)
+        for document, text in documents.items():
+            path = incoming / "bundles" / str(version) / document
+            path.write_text(text)
+            files[f"bundles/{version}/{document}"] = sha256(path)
+        for place, wanted in files.items():
+            if sha256(incoming / place) != wanted:
+                raise ArtifactError(f"{incoming / place}: differs from what was copied; is the disk full or failing?")
+        manifest = Manifest(FORMAT, version, name, datetime.now(UTC).isoformat(timespec="seconds"), candidates, dict(metrics), files)
+        for model in models:
+            self.model(model, version).parent.mkdir(parents=True, exist_ok=True)
+            (incoming / "models" / model / str(version)).rename(self.model(model, version))
+        self.bundle(version).parent.mkdir(parents=True, exist_ok=True)
+        (incoming / "bundles" / str(version)).rename(self.bundle(version))
+        write_atomically(self.bundle(version) / MANIFEST_FILE, json.dumps(asdict(manifest), indent=1))
+        shutil.rmtree(incoming)
+        self.make_current(version)
+        return version
+
+    def make_current(self, version: int) -> None:
+        """Serve ``version`` from now on.
+
+        Raises:
+          ArtifactError: there is no such release.
+        """
+        self.manifest(version)
+        write_atomically(self.folder / CURRENT_FILE, str(version))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,118 @@
+"""Run the pipeline in this process, on Beam's local runner, with its metadata in the work directory."""
+
+import fcntl
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import tfx.v1 as tfx
+from tfx.orchestration.pipeline import RunOptions
+
+from components.config import PipelineConfig
+from components.errors import ConfigError, WinnowError, raised_in_worker
+from pipelines.recommender import NODES, Places, create_pipeline
+
+# Beam's other local runners look for a download first, and wait for it where there is no network.
+BEAM_ARGS = ["--runner=FnApiRunner"]
+
+
+@dataclass(frozen=True)
+class NodeEvent:
+    """A node has begun (``seconds`` is None) or ended."""
+
+    node: str
+    place: int
+    count: int
+    seconds: float | None = None
+    cached: bool = False
+
+
+def places(workdir: Path) -> Places:
+    """Where a run in ``workdir`` keeps its things."""
+    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workdir / "metadata.sqlite"))
+    return Places(workdir / "artifacts", workdir / "releases", metadata)
+
+
+def run(
+    config: PipelineConfig, workdir: Path, from_node: str | None, cache: bool, on_event: Callable[[NodeEvent], None]
+) -> None:
+    """Run every node, or those from ``from_node`` on with what came before it taken from the last run.
+
+    Raises:
+      WinnowError: a node failed; the next run goes on from the last good one.
+    """
+    if from_node is not None and from_node not in NODES:
+        raise ConfigError(f"--from: found {from_node!r}, wanted one of {', '.join(NODES)}")
+    workdir = workdir.resolve()
+    workdir.mkdir(parents=True, exist_ok=True)
+    options = RunOptions(from_nodes=[from_node]) if from_node else None
+    with _only_run(workdir), _following(on_event):
+        pipeline = create_pipeline(config, places(workdir), BEAM_ARGS, cache and from_node is None)
+        try:
+            tfx.orchestration.LocalDagRunner().run(pipeline, options)
+        except Exception as error:
+            raise _of_ours(error) or error from error
+
+
+def _of_ours(error: BaseException) -> WinnowError | None:
+    """The error of ours at the root of what TFX or Beam raised."""
+    chain: BaseException | None = error
+    while chain is not None:
+        found = raised_in_worker(chain)
+        if found is not None:
+            return found
+        chain = chain.__cause__ or chain.__context__
+    return None
+
+
+@contextmanager
+def _only_run(workdir: Path) -> Iterator[None]:
+    """Refuse a second run in the same work directory while this one is at it."""
+    file: TextIO
+    with (workdir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"{workdir}: another run is at work here; wait for it, or use another --workdir") from error
+        yield
+
+
+@contextmanager
+def _following(on_event: Callable[[NodeEvent], None]) -> Iterator[None]:
+    handler = _NodeFollower(on_event)
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _NodeFollower(logging.Handler):
+    """TFX's local runner tells of its progress only in its log."""
+
+    def __init__(self, on_event: Callable[[NodeEvent], None]) -> None:
+        super().__init__(logging.INFO)
+        self._on_event = on_event
+        self._started, self._cached = 0.0, False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = str(record.msg)
+        if message == "Component %s is running." and record.args:
+            self._started, self._cached = time.monotonic(), False
+            self._tell(str(record.args[0]), None)
+        elif "cached execution" in message:
+            self._cached = True
+        elif message == "Component %s is finished." and record.args:
+            self._tell(str(record.args[0]), time.monotonic() - self._started)
+
+    def _tell(self, node: str, seconds: float | None) -> None:
+        if node in NODES:
+            self._on_event(NodeEvent(node, NODES.index(node) + 1, len(NODES), seconds, self._cached))

@@ -1,0 +1,100 @@
+"""What the commands show: progress and results on the terminal, the libraries' noise in a log file."""
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.status import Status
+
+from components.errors import WinnowError
+
+if TYPE_CHECKING:
+    from pipelines.local_runner import NodeEvent
+
+INTERRUPTED, UNEXPECTED = 130, 70
+
+
+@contextmanager
+def quiet(log: Path) -> Iterator[Console]:
+    """A console on the terminal, while all else that is written, by Python or by C++, goes to ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal, errors = os.dup(1), os.dup(2)
+    with log.open("ab") as file, os.fdopen(terminal, "w", buffering=1) as stream:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield Console(file=stream, highlight=False)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(stream.fileno(), 1)
+            os.dup2(errors, 2)
+            os.close(errors)
+
+
+@contextmanager
+def failing_clearly(log: Path | None = None) -> Iterator[None]:
+    """Turn an error into one message on standard error and an exit code."""
+    hint = f" All that was logged is in {log}." if log else ""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        yield
+    except WinnowError as error:
+        console.print(f"winnow: {error}", style="bold red", markup=False)
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        console.print("winnow: interrupted; what was finished is kept", style="yellow", markup=False)
+        raise SystemExit(INTERRUPTED) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        text = f"winnow: {error.filename or 'a file'} cannot be written: {error.strerror}. Make room or choose another folder."
+        console.print(text + hint, style="bold red", markup=False)
+        raise SystemExit(1) from error
+    except Exception as error:
+        if log is None:
+            raise
+        import traceback
+
+        with log.open("a") as file:
+            traceback.print_exc(file=file)
+        text = f"winnow: {type(error).__name__}: {str(error).strip()[:2000]}\nThis is a defect of winnow or of its set-up.{hint}"
+        console.print(text, style="bold red", markup=False)
+        raise SystemExit(UNEXPECTED) from error
+
+
+@dataclass
+class NodeProgress:
+    """A line for each node that has ended, and a moving one for the node at work where a person is looking."""
+
+    console: Console
+    _status: Status | None = None
+    _started: float = field(default_factory=time.monotonic)
+
+    def __call__(self, event: "NodeEvent") -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        place = f"[dim]{event.place:>3}/{event.count}[/dim]"
+        if event.seconds is None:
+            if self.console.is_terminal:
+                self._status = self.console.status(f"{event.node} …")
+                self._status.start()
+            return
+        took = "[dim]from the last run[/dim]" if event.cached else f"{event.seconds:6.1f} s"
+        self.console.print(f"{place} {event.node:<18} {took}")
+
+    def stop(self) -> float:
+        """Seconds since the start."""
+        if self._status is not None:
+            self._status.stop()
+        return time.monotonic() - self._started
