@@ -13,6 +13,7 @@ Each is shown to the user as its message alone, without a trace, and ends the co
 
 import re
 
+_STEP = re.compile(r" \[while running '[^']*'\]$")  # what Beam adds to a message
 _OURS = re.compile(r"components\.errors\.(\w+): (.*?)(?= \[while running|\n\n|$)", re.DOTALL)
 
 
@@ -47,9 +48,9 @@ class ServingError(WinnowError):
 
 
 def raised_in_worker(error: BaseException) -> WinnowError | None:
-    """The error of ours that a Beam runner has turned into the text of one of its own, or None."""
+    """The error of ours that a Beam runner has added to, or turned into the text of one of its own; else None."""
     if isinstance(error, WinnowError):
-        return error
+        return type(error)(_STEP.sub("", str(error)))
     found = _OURS.findall(str(error))
     if not found:
         return None

@@ -172,9 +172,10 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
         kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]
         of_task = [tfma.MetricConfig(class_name=kind) for kind in kinds]
         if task.kind == "binary":
-            of_task[0].threshold.value_threshold.lower_bound.value = config.evaluation.min_auc
-            of_task[0].threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
-            of_task[0].threshold.change_threshold.relative.value = config.evaluation.min_ratio_to_previous - 1
+            of_all = of_task[0].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()]).threshold
+            of_all.value_threshold.lower_bound.value = config.evaluation.min_auc
+            of_all.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+            of_all.change_threshold.relative.value = config.evaluation.min_ratio_to_previous - 1
         metrics.append(tfma.MetricsSpec(metrics=of_task, output_names=[name]))
     return tfma.EvalConfig(
         model_specs=[

@@ -119,7 +119,8 @@ class TaskConfig(Settings):
     event: EventType | None = None
     when: str | None = None
     kind: Literal["binary", "regression"] = "binary"
-    weight: float = Field(default=1.0, ge=0, description="of the task's loss, and of its score in the combined score")
+    weight: float = Field(default=1.0, ge=0, description="of the task's loss")
+    score_weight: float = Field(default=1.0, ge=0, description="of the task's logit in the score that lists are ordered by")
 
     @model_validator(mode="after")
     def _threshold_parses(self) -> Self:

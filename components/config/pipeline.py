@@ -82,7 +82,7 @@ class RankingConfig(TrainingConfig):
     cross_rank: int = Field(default=64, ge=1, description="rank of the cross layers' weight matrices")
     hidden: tuple[int, ...] = (128, 64)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    recall_negatives: int = Field(default=6, ge=0, le=200, description="negatives taken from what recall returns")
+    negatives: int = Field(default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown")
     candidates: int = Field(default=300, ge=1, description="how many recalled items are ranked")
     epochs: int = Field(default=10, ge=1)
 

@@ -110,14 +110,8 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     rows = rejected + kept + duplicates
     if rows == 0:
         raise DataError(f"{dataset.events.path}: holds no events ({EVENTS_KEY}.path)")
-    if rejected / rows > dataset.events.max_reject_share:
-        shown = "; ".join(f"{reason}: {count}" for reason, count in list(reasons.items())[:3])
-        example = pq.read_table(event_log / REJECTS_FILE).slice(0, 1).to_pylist()[0]
-        raise DataError(
-            f"{dataset.events.path}: {rejected} of {rows} rows ({rejected / rows:.1%}) do not fit, more than "
-            f"{EVENTS_KEY}.max_reject_share allows ({dataset.events.max_reject_share:.1%}). {shown}. "
-            f"The first: {Path(example['file']).name} row {example['row']}: {example['content'][:200]}"
-        )
+    if rejected / rows > dataset.events.max_reject_share or kept == 0:
+        raise DataError(_too_many_rejects(dataset, event_log, rows, reasons))
     if not reasons:
         pq.write_table(REJECTS_SCHEMA.empty_table(), event_log / REJECTS_FILE)
     first_seen, users, first_ms, last_ms = _scan(event_log)
@@ -146,6 +140,20 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     for file in (days_file, reasons_file):
         file.unlink(missing_ok=True)
     return summary
+
+
+def _too_many_rejects(dataset: DatasetConfig, event_log: Path, rows: int, reasons: dict[str, int]) -> str:
+    rejected, allowed = sum(reasons.values()), dataset.events.max_reject_share
+    excess = (
+        f"more than {EVENTS_KEY}.max_reject_share allows ({allowed:.1%})" if rejected < rows else "and none is left"
+    )
+    shown = "; ".join(f"{reason}: {count}" for reason, count in list(reasons.items())[:3])
+    first = pq.read_table(event_log / REJECTS_FILE).slice(0, 1).to_pylist()[0]
+    return (
+        f"{dataset.events.path}: {rejected} of {rows} rows ({rejected / rows:.1%}) do not fit, {excess}. {shown}. "
+        f"The first: {Path(first['file']).name} row {first['row']}: {first['content'][:200]}; "
+        f"correct the rows or {EVENTS_KEY}, or raise that share; all are in {event_log / REJECTS_FILE}"
+    )
 
 
 def _scan(event_log: Path) -> tuple[dict[str, int], set[str], int, int]:

@@ -12,6 +12,8 @@ from components.schema.events import ITEM_DAYS_SCHEMA, MS_PER_DAY, DaySummary, d
 
 def split_by_day(events: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
     """The batch as one piece per UTC day (days since 1970-01-01)."""
+    if events.num_rows == 0:
+        return []
     days = events.column("timestamp_ms").to_numpy() // MS_PER_DAY
     order = np.argsort(days, kind="stable")
     found, starts = np.unique(days[order], return_index=True)

@@ -13,12 +13,13 @@ class Task:
 
     Attributes:
       kind: ``binary``, ``regression``, or ``choice``: which of the listed candidates it was.
-      weight: of its loss, and of its logit in the combined score.
+      weight: of its loss; score_weight: of its logit in the combined score.
     """
 
     name: str
     kind: str
     weight: float
+    score_weight: float
 
 
 class MultiTaskRanker(keras.Model):
@@ -43,7 +44,8 @@ class MultiTaskRanker(keras.Model):
 
         Args:
           logits: float32 [batch, n, num_tasks].
-          inputs: ``label_<task>`` and ``weight_<task>`` float32 [batch], of the first candidate.
+          inputs: ``label_<task>`` and ``weight_<task>`` float32 [batch], of the first candidate; for ``choice`` tasks
+            ``returned`` float32 [batch], 1 where recall returned it.
         """
         losses = {}
         for place, task in enumerate(self._tasks):
@@ -55,7 +57,7 @@ class MultiTaskRanker(keras.Model):
                 again = tf.concat([tf.zeros_like(rows[:, :1], bool), rows[:, 1:] == rows[:, :1]], axis=1)
                 masked = tf.where(again, of_task.dtype.min, of_task)
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows[:, 0]), masked)
-                weight *= label
+                weight *= label * inputs["returned"]
             elif task.kind == "binary":
                 loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=of_task[:, 0])
             else:
@@ -66,7 +68,7 @@ class MultiTaskRanker(keras.Model):
 
 def combined_score(logits: tf.Tensor, tasks: tuple[Task, ...]) -> tf.Tensor:
     """[batch, n]: the tasks' logits (predictions of a regression), weighted and added."""
-    return tf.reduce_sum(logits * tf.constant([task.weight for task in tasks]), axis=-1)
+    return tf.reduce_sum(logits * tf.constant([task.score_weight for task in tasks]), axis=-1)
 
 
 def predictions(logits: tf.Tensor, tasks: tuple[Task, ...]) -> dict[str, tf.Tensor]:

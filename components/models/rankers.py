@@ -20,13 +20,14 @@ class RankerParts:
     Attributes:
       query_slots: features of a request besides its history.
       recall_vectors: float32 [n + 1, dim]; item vectors of recall, zero for unknown items.
+      choices: for each task, whether it asks which of recall's candidates it was.
     """
 
     query_slots: tuple[Slot, ...]
     table: ItemTable
     counters: ItemCounters
     recall_vectors: tf.Tensor
-    tasks: tuple[str, ...]
+    choices: tuple[bool, ...]
 
 
 class DcnV2(keras.Model):
@@ -54,7 +55,7 @@ class DcnV2(keras.Model):
             for layer in range(settings.cross_layers)
         ]
         self._deep = dense_stack(settings.hidden, settings.dropout, "deep")
-        self._heads = keras.layers.Dense(len(parts.tasks), name="heads")
+        self._heads = keras.layers.Dense(len(parts.choices), name="heads")
 
     def call(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits, float32 [batch, n, num_tasks].
@@ -64,13 +65,15 @@ class DcnV2(keras.Model):
             ``recall_embedding`` float32 [batch, dim].
           rows: int32 [batch, n]; the candidates.
         """
-        x = self._inputs(features, rows)
+        x, recall_score = self._inputs(features, rows)
         crossed = x
         for layer in self._cross:
             crossed = layer(x, crossed)
-        return self._heads(tf.concat([crossed, self._deep(x, training=training)], axis=-1))
+        logits = self._heads(tf.concat([crossed, self._deep(x, training=training)], axis=-1))
+        # Recall's score is a log-probability up to a constant: where the question is the same, ranking starts from it.
+        return logits + recall_score * tf.constant(self._parts.choices, tf.float32)
 
-    def _inputs(self, features: Features, rows: tf.Tensor) -> tf.Tensor:
+    def _inputs(self, features: Features, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         candidates = self._item_vectors(rows)
         past = features["history_row"]
         present = tf.cast(past != PAD, tf.float32)[..., tf.newaxis]
@@ -83,17 +86,19 @@ class DcnV2(keras.Model):
         query = tf.concat([self._query(features), *pooled], axis=-1)
         recalled = tf.gather(self._parts.recall_vectors, tf.where(rows < 0, self._parts.table.count, rows))
         product = features["recall_embedding"][:, tf.newaxis] * recalled
-        return tf.concat(
+        recall_score = tf.reduce_sum(product, axis=-1, keepdims=True)
+        x = tf.concat(
             [
                 tf.repeat(query[:, tf.newaxis], tf.shape(rows)[1], axis=1),
                 candidates,
                 *(candidates * pool[:, tf.newaxis] for pool in pooled),
                 self._parts.counters(rows, features["timestamp_ms"]),
                 product,
-                tf.reduce_sum(product, axis=-1, keepdims=True),
+                recall_score,
             ],
             axis=-1,
         )
+        return x, recall_score
 
     def _item_vectors(self, rows: tf.Tensor) -> tf.Tensor:
         """[batch, n, width]; each distinct item is put together once."""

@@ -25,7 +25,6 @@ from components.training.recall import Recall
 from components.training.signature import query_signature, to_samples_form
 
 MEASURED_SAMPLES = 3_000
-RECALL_KEPT = 100  # of what recall returns, negatives are drawn among this many, anew each epoch
 RECOMMENDED = 100
 
 
@@ -37,7 +36,9 @@ def run_fn(fn_args: Any) -> None:
     table = ItemTable(context.item_facts)
     counters = ItemCounters(context.item_days())
     tasks = ranking_tasks(context.config)
-    parts = RankerParts(context.query_slots, table, counters, recall.vectors_with_unknown, tuple(task.name for task in tasks))
+    parts = RankerParts(
+        context.query_slots, table, counters, recall.vectors_with_unknown, tuple(task.kind == "choice" for task in tasks)
+    )
     model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
@@ -45,7 +46,7 @@ def run_fn(fn_args: Any) -> None:
         batches = training_batches(blocks, settings.batch_size, settings.seed)
         train(
             model,
-            batches.map(lambda batch: _with_candidates(batch, settings.recall_negatives), tf.data.AUTOTUNE),
+            batches.map(lambda batch: _with_candidates(batch, settings.negatives), tf.data.AUTOTUNE),
             measure=lambda: ndcg_of(model, held_out.unbatch().take(MEASURED_SAMPLES).batch(256), tasks, context.config),
             metric="ndcg_at_10",
             settings=settings,
@@ -56,19 +57,17 @@ def run_fn(fn_args: Any) -> None:
 
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
     return tuple(
-        Task(name, "choice" if names.has_drawn_negatives(config, name) else task.kind, task.weight)
+        Task(name, "choice" if names.has_drawn_negatives(config, name) else task.kind, task.weight, task.score_weight)
         for name, task in config.dataset.tasks.items()
     )
 
 
 def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) -> tf.data.Dataset:
-    """Samples with recall's vector of each request and the best rows that recall has for it."""
+    """Samples with recall's vector of each request and, where nothing was logged as shown, the rows that recall returns."""
     tasks = context.config.dataset.tasks
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
     drawn = context.config.samples.impressions is None
-    if drawn:
-        keep.append("negative_row")
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         block = dict(block)
@@ -76,21 +75,27 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) ->
         for task in tasks:
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
         if drawn:
-            block["recall_row"] = recall.best_rows(block["recall_embedding"], block["history_row"], RECALL_KEPT)
+            block["recall_row"] = recall.best_rows(block["recall_embedding"], block["history_row"], context.config.ranking.candidates)
         return block
 
     blocks = context.blocks(files, keep, shuffled=True)
     return blocks.rebatch(recall.rows_at_once).map(with_recall, num_parallel_calls=1)
 
 
-def _with_candidates(batch: dict[str, tf.Tensor], from_recall: int) -> dict[str, tf.Tensor]:
-    """Adds ``candidate_row`` [batch, n]: the sample's item, drawn negatives, and some of what recall returns."""
-    columns = [batch["item_row"][:, tf.newaxis]]
-    if "negative_row" in batch:
-        recalled = batch["recall_row"]
-        chosen = tf.random.uniform([tf.shape(recalled)[0], from_recall], maxval=tf.shape(recalled)[1], dtype=tf.int32)
-        columns += [batch["negative_row"], tf.gather(recalled, chosen, batch_dims=1)]
-    return {**batch, "candidate_row": tf.concat(columns, axis=1)}
+def _with_candidates(batch: dict[str, tf.Tensor], negatives: int) -> dict[str, tf.Tensor]:
+    """Adds ``candidate_row`` [batch, n]: the sample's item, then some of what recall returns, drawn anew each epoch.
+
+    The negatives are uniform among recall's candidates, so a positive that recall did not return would be told from them
+    by recall's own score, turned round: it loses its weight in the tasks that compare it with them.
+    """
+    item = batch["item_row"][:, tf.newaxis]
+    if "recall_row" not in batch:
+        return {**batch, "candidate_row": item}
+    recalled = batch["recall_row"]
+    chosen = tf.random.uniform([tf.shape(recalled)[0], negatives], maxval=tf.shape(recalled)[1], dtype=tf.int32)
+    returned = tf.cast(tf.reduce_any(recalled == item, axis=1), tf.float32)
+    candidates = tf.concat([item, tf.gather(recalled, chosen, batch_dims=1)], axis=1)
+    return {**batch, "candidate_row": candidates, "returned": returned}
 
 
 def ndcg_of(
