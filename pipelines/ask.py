@@ -46,12 +46,13 @@ class Answer:
         return asdict(self)
 
 
-def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file: Path) -> Answer:
+def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file: Path, shown_url: str) -> Answer:
     """The funnel's list for a user, over TensorFlow Serving's REST API.
 
     Args:
       user_id: None takes a user of middling activity.
       body_file: where the request is written, for ``curl --data @file``.
+      shown_url: the server that the curl line names; a server started for one question is gone afterwards.
 
     Raises:
       ServingError: there is no release, or no server answers. DataError: the user is unknown.
@@ -67,7 +68,9 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
     if user_id is None:
         user_id = sorted(zip(map(len, histories), users, strict=True))[len(users) // 2][1]
     if user_id not in users:
-        raise DataError(f"user {user_id!r} is not in release {version}; it knows {len(users)} users, such as {sorted(users)[0]!r}")
+        raise DataError(
+            f"user {user_id!r} is not in release {version}; it knows {len(users)} users, such as {sorted(users)[0]!r}"
+        )
     inputs = _inputs(bundle, config, user_id)
     body_file.parent.mkdir(parents=True, exist_ok=True)
     body_file.write_text(predict_body(inputs, SIGNATURE))
@@ -82,7 +85,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
             Shown(item, titles.get(item, item), float(score))
             for item, score in list(zip(answered["item_id"][0], answered["score"][0], strict=True))[:count]
         ],
-        curl=f"curl -s --data @{shlex.quote(str(body_file))} {url}/v1/models/{MODEL}:predict",
+        curl=f"curl -s --data @{shlex.quote(str(body_file))} {shown_url}/v1/models/{MODEL}:predict",
     )
 
 

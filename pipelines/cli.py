@@ -1,19 +1,17 @@
 """The command ``winnow``. Heavy imports stay inside the commands, so that ``--help`` answers at once."""
 
 import json
-import sys
-from enum import StrEnum
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from components.config import load_config
-from components.errors import WinnowError
-from pipelines.terminal import NodeProgress, failing_clearly, quiet
+from pipelines.show import show_answer, show_outcome
+from pipelines.terminal import failing_clearly, quiet
+from pipelines.work import MODELS, asked, run_and_report, server_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,13 +31,10 @@ DEFAULT_WORKDIR = Path("var/run")
 REST_PORT, GRPC_PORT = 8501, 8500
 
 
-class NamedData(StrEnum):
-    MOVIELENS = "movielens-100k"
-    OPEN_BANDIT = "open-bandit"
-
-
 @data_app.command("movielens-100k")
-def data_movielens(output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("var/data/movielens-100k")) -> None:
+def data_movielens(
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("var/data/movielens-100k"),
+) -> None:
     """100,000 ratings of films with titles, genres, and users' age and occupation (GroupLens; research use)."""
     from components.datasets import movielens
 
@@ -49,7 +44,9 @@ def data_movielens(output: Annotated[Path, typer.Option(help="Folder to write.")
 
 
 @data_app.command("open-bandit")
-def data_open_bandit(output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("var/data/open-bandit")) -> None:
+def data_open_bandit(
+    output: Annotated[Path, typer.Option(help="Folder to write.")] = Path("var/data/open-bandit"),
+) -> None:
     """Impressions of a fashion shop with position, click and propensity (ZOZO; CC BY 4.0)."""
     from components.datasets import open_bandit
 
@@ -102,7 +99,9 @@ def init(
 def run(
     config: Annotated[Path, typer.Option(help="The config of the data set and of the models.")] = DEFAULT_CONFIG,
     workdir: Workdir = DEFAULT_WORKDIR,
-    from_node: Annotated[str | None, typer.Option("--from", help="Start at this node; take the rest from the last run.")] = None,
+    from_node: Annotated[
+        str | None, typer.Option("--from", help="Start at this node; take the rest from the last run.")
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every node, even those with nothing new.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -111,23 +110,86 @@ def run(
     with failing_clearly(log):
         settings = load_config(config)
         with quiet(log) as console:
-            if as_json:
-                console.file = Console(stderr=True).file
-            console.print(f"[bold]{settings.name}[/bold]: {config} → {workdir}   [dim]log: {log}[/dim]")
-            outcome = _run(settings, workdir, from_node, not no_cache, console)
-        _show_outcome(outcome, as_json)
+            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json)
+        typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
 
 
-def _run(settings, workdir: Path, from_node: str | None, cache: bool, console: Console) -> dict:  # noqa: ANN001
-    with console.status("Starting TFX …") if console.is_terminal else quiet_nothing():
-        from pipelines.local_runner import run as run_pipeline
-        from pipelines.report import write_report
-    progress = NodeProgress(console)
-    try:
-        run_pipeline(settings, workdir, from_node, cache, progress)
-    finally:
-        seconds = progress.stop()
-    report = write_report(workdir, workdir / "report.html")
-    from pipelines.outcome import read_outcome
+@app.command()
+def serve(
+    workdir: Workdir = DEFAULT_WORKDIR,
+    port: Annotated[int, typer.Option(min=1, help="Port of the gRPC API.")] = GRPC_PORT,
+    rest_port: Annotated[int, typer.Option(min=1, help="Port of the REST API.")] = REST_PORT,
+) -> None:
+    """Serve the released models with TensorFlow Serving's API, on this machine only, until interrupted.
 
-    return {**read_outcome(workdir), "seconds": round(seconds, 1), "report": str(report)}
+    A release that a later run publishes is taken up without a pause.
+    """
+    with failing_clearly():
+        command = server_command(workdir, port, rest_port)
+        typer.echo(f"REST http://127.0.0.1:{rest_port}   gRPC 127.0.0.1:{port}   models: {', '.join(MODELS)}   Ctrl-C ends it")
+        typer.echo(f"Ask it: winnow query --workdir {workdir} --url http://127.0.0.1:{rest_port}")
+        os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and its signals
+
+
+@app.command()
+def query(
+    workdir: Workdir = DEFAULT_WORKDIR,
+    user: Annotated[str | None, typer.Option(help="User id; by default one of middling activity.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=100, help="Length of the list.")] = 10,
+    url: Annotated[
+        str | None, typer.Option(help="REST API of a running server; by default one is started for the query.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for one user's recommendations over TensorFlow Serving's REST API."""
+    log = workdir / "query.log"
+    with failing_clearly(log):
+        with quiet(log):
+            answer = asked(workdir, user, count, url)
+        typer.echo(json.dumps(answer.to_dict())) if as_json else show_answer(answer, Console())
+
+
+@app.command()
+def report(
+    workdir: Workdir = DEFAULT_WORKDIR,
+    output: Annotated[
+        Path | None, typer.Option(help="The page to write; by default report.html in the work directory.")
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page about the last run: data, metrics beside baselines, slices, timings, lists."""
+    log = workdir / "report.log"
+    with failing_clearly(log):
+        with quiet(log):
+            from pipelines.report import write_report
+
+            page = write_report(workdir, output or workdir / "report.html")
+        typer.echo(str(page))
+
+
+@app.command()
+def demo(
+    config: Annotated[Path, typer.Option(help="The config to run.")] = DEFAULT_CONFIG,
+    workdir: Workdir = Path("var/demo"),
+) -> None:
+    """MovieLens from download to recommendations: data, pipeline, release, model server, query, report."""
+    log = workdir / "run.log"
+    console = Console(highlight=False)
+    with failing_clearly(log):
+        data_movielens(Path("var/data/movielens-100k"))
+        with quiet(log) as quietly:
+            outcome = run_and_report(load_config(config), workdir, None, True, quietly)
+        show_outcome(outcome)
+        with quiet(log):
+            answer = asked(workdir, None, 10, None)
+        show_answer(answer, console)
+        console.print(
+            f"\n[bold]How to go on[/bold]\n"
+            f"  make serve                    keep the model server running; then the curl line above works\n"
+            f"  {outcome['report']}   the report of this run, for a browser\n"
+            f"  winnow init --help            a config for data of your own, and `winnow run --config` on it",
+            soft_wrap=True,
+        )
+
+
+def main() -> None:
+    app()

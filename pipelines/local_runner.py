@@ -105,13 +105,14 @@ class _NodeFollower(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = str(record.msg)
-        if message == "Component %s is running." and record.args:
+        node = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        if message == "Component %s is running.":
             self._started, self._cached = time.monotonic(), False
-            self._tell(str(record.args[0]), None)
+            self._tell(node, None)
         elif "cached execution" in message:
             self._cached = True
-        elif message == "Component %s is finished." and record.args:
-            self._tell(str(record.args[0]), time.monotonic() - self._started)
+        elif message == "Component %s is finished.":
+            self._tell(node, time.monotonic() - self._started)
 
     def _tell(self, node: str, seconds: float | None) -> None:
         if node in NODES:

@@ -17,6 +17,7 @@ from components.push.component import LastRelease, Pusher
 from components.push.registry import Registry
 from components.samples.component import Samples
 from components.schema import samples as names
+from components.schema.events import CONTEXT_PREFIX
 from components.training.component import ModelTrainer
 from components.validation.component import ValidationGate
 from pipelines.infra_validator import InfraValidator
@@ -51,12 +52,12 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
 
     ingest = Ingest(config=settings(config), sources=sources_fingerprint(config))
     samples = Samples(
-        config=settings(config, "validation"), event_log=ingest.outputs["event_log"], catalogue=ingest.outputs["catalogue"]
+        config=settings(config, "validation"),
+        event_log=ingest.outputs["event_log"],
+        catalogue=ingest.outputs["catalogue"],
     )
     statistics = tfx.components.StatisticsGen(examples=samples.outputs["examples"], schema=samples.outputs["schema"])
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=samples.outputs["schema"]
-    )
+    validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=samples.outputs["schema"])
     gate = ValidationGate(
         stop_at=config.validation.stop_at,
         anomalies=validator.outputs["anomalies"],
@@ -166,7 +167,7 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
     slices = [tfma.SlicingSpec()]
     for name in config.evaluation.slices:
         contexts = {*config.dataset.context, *config.dataset.events.context}
-        slices.append(tfma.SlicingSpec(feature_keys=[names.CONTEXT_PREFIX + name if name in contexts else name]))
+        slices.append(tfma.SlicingSpec(feature_keys=[CONTEXT_PREFIX + name if name in contexts else name]))
     metrics = [tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])]
     for name, task in tasks.items():
         kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]

@@ -4,9 +4,9 @@ import errno
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,38 +63,50 @@ def failing_clearly(log: Path | None = None) -> Iterator[None]:
     except Exception as error:
         if log is None:
             raise
-        import traceback
-
         with log.open("a") as file:
             traceback.print_exc(file=file)
-        text = f"winnow: {type(error).__name__}: {str(error).strip()[:2000]}\nThis is a defect of winnow or of its set-up.{hint}"
+        text = (
+            f"winnow: {type(error).__name__}: {str(error).strip()[:2000]}\nThis is a defect of winnow or of its set-up.{hint}"
+        )
         console.print(text, style="bold red", markup=False)
         raise SystemExit(UNEXPECTED) from error
 
 
-@dataclass
 class NodeProgress:
-    """A line for each node that has ended, and a moving one for the node at work where a person is looking."""
+    """A line for each node that has ended, and a moving one for the work at hand where a person is looking."""
 
-    console: Console
-    _status: Status | None = None
-    _started: float = field(default_factory=time.monotonic)
+    def __init__(self, console: Console, silent: bool) -> None:
+        self._console, self._silent = console, silent
+        self._status: Status | None = None
+        self._started = time.monotonic()
+
+    def begin(self, headline: str) -> None:
+        if not self._silent:
+            self._console.print(headline, markup=False, soft_wrap=True)
+            self._busy("Starting TFX")
 
     def __call__(self, event: "NodeEvent") -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
-        place = f"[dim]{event.place:>3}/{event.count}[/dim]"
-        if event.seconds is None:
-            if self.console.is_terminal:
-                self._status = self.console.status(f"{event.node} …")
-                self._status.start()
+        if self._silent:
             return
-        took = "[dim]from the last run[/dim]" if event.cached else f"{event.seconds:6.1f} s"
-        self.console.print(f"{place} {event.node:<18} {took}")
+        self._idle()
+        place = f"{event.place:>3}/{event.count}"
+        if event.seconds is None:
+            self._busy(f"{place} {event.node}")
+            return
+        took = "unchanged, from the last run" if event.cached else f"{event.seconds:6.1f} s"
+        self._console.print(f"{place} {event.node:<18} {took}", markup=False)
 
     def stop(self) -> float:
         """Seconds since the start."""
+        self._idle()
+        return time.monotonic() - self._started
+
+    def _busy(self, what: str) -> None:
+        if self._console.is_terminal:
+            self._status = self._console.status(f"{what} …")
+            self._status.start()
+
+    def _idle(self) -> None:
         if self._status is not None:
             self._status.stop()
-        return time.monotonic() - self._started
+            self._status = None

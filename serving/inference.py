@@ -128,9 +128,7 @@ class ModelClient:
                     return
                 failed = [status for status in wanted if status.state == _END and status.error_message]
                 if failed and len(failed) == len(wanted):
-                    raise self._error(
-                        model, failed[0].error_code, f"version {failed[0].version}: {failed[0].error_message}"
-                    )
+                    raise self._error(model, failed[0].error_code, f"version {failed[0].version}: {failed[0].error_message}")
                 seen = ", ".join(f"version {status.version} is {status.state}" for status in statuses)
             time.sleep(_POLL_INTERVAL_S)
         wanted_text = "a version" if version is None else f"version {version}"
@@ -146,9 +144,7 @@ class ModelClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def _status(self, model: str, timeout_s: float) -> list[VersionStatus]:

@@ -36,4 +36,6 @@ def rest_predict(url: str, model: str, inputs: Mapping[str, Any], signature: str
     except urllib.error.HTTPError as error:
         raise ServingError(f"{target}: answered {error.code}: {error.read().decode(errors='replace')[:500]}") from error
     except (OSError, ValueError) as error:
-        raise ServingError(f"{target}: no answer ({error}); is a model server running there? `winnow serve` starts one") from error
+        raise ServingError(
+            f"{target}: no answer ({error}); is a model server running there? `winnow serve` starts one"
+        ) from error

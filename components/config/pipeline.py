@@ -21,9 +21,7 @@ class SamplesConfig(Settings):
         default=None, description="event types that enter the user's history; default: all but impressions"
     )
     history_length: int = Field(default=50, ge=1, le=1000)
-    negatives: int = Field(
-        default=4, ge=0, le=200, description="drawn for each positive where there are no impressions"
-    )
+    negatives: int = Field(default=4, ge=0, le=200, description="drawn for each positive where there are no impressions")
     negative_power: float = Field(default=0.75, ge=0, le=1, description="drawn in proportion to popularity ** power")
     impression_keep_share: float = Field(
         default=1.0,
@@ -60,18 +58,14 @@ class RetrievalConfig(TrainingConfig):
     embedding_dim: int = Field(default=64, ge=2, le=1024)
     hidden: tuple[int, ...] = (128,)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    id_dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items"
-    )
+    id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
     temperature: float = Field(default=0.1, gt=0)
     epochs: int = Field(default=20, ge=1)
 
 
 class IndexConfig(Settings):
     min_recall: float = Field(default=0.95, ge=0, le=1, description="least recall@100 of ScaNN against the exact index")
-    exact_below: int = Field(
-        default=2_000, ge=0, description="a catalogue smaller than this is searched exhaustively by ScaNN"
-    )
+    exact_below: int = Field(default=2_000, ge=0, description="a catalogue smaller than this is searched exhaustively by ScaNN")
     reorder: int = Field(default=400, ge=1, description="candidates that ScaNN scores exactly")
 
 
@@ -82,16 +76,16 @@ class RankingConfig(TrainingConfig):
     cross_rank: int = Field(default=64, ge=1, description="rank of the cross layers' weight matrices")
     hidden: tuple[int, ...] = (128, 64)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    negatives: int = Field(default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown")
+    negatives: int = Field(
+        default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown"
+    )
     candidates: int = Field(default=300, ge=1, description="how many recalled items are ranked")
     epochs: int = Field(default=10, ge=1)
 
 
 class EvaluationConfig(Settings):
     k: tuple[int, ...] = (10, 50, 100)
-    max_queries: int = Field(
-        default=20_000, ge=1, description="test moments judged; drawn with a seed when there are more"
-    )
+    max_queries: int = Field(default=20_000, ge=1, description="test moments judged; drawn with a seed when there are more")
     exclude_seen: bool = Field(default=True, description="never recommend what the user has already had")
     min_ratio_to_popularity: float = Field(default=1.0, ge=0)
     min_ratio_to_previous: float = Field(default=0.98, ge=0, description="of the last release's metric")
@@ -127,9 +121,7 @@ class PipelineConfig(Settings):
         tasks = self.dataset.tasks
         task = tasks.get(self.positive_task)
         if task is None:
-            raise ValueError(
-                f"samples.positive: found {self.samples.positive!r}, wanted one of dataset.tasks: {sorted(tasks)}"
-            )
+            raise ValueError(f"samples.positive: found {self.samples.positive!r}, wanted one of dataset.tasks: {sorted(tasks)}")
         if task.kind != "binary":
             raise ValueError(f"samples.positive: task {self.positive_task!r} is {task.kind}, wanted a binary one")
         if self.samples.impressions is None:
@@ -146,9 +138,7 @@ class PipelineConfig(Settings):
             )
         else:
             certain = sorted(
-                name
-                for name, each in tasks.items()
-                if each.event is None and each.when is None and each.kind == "binary"
+                name for name, each in tasks.items() if each.event is None and each.when is None and each.kind == "binary"
             )
             if certain:
                 raise ValueError(

@@ -59,9 +59,7 @@ def baseline_lists(queries: Queries, training: Training, k: int) -> dict[str, ND
     }
 
 
-def judge_systems(
-    lists: Mapping[str, NDArray[np.int32]], queries: Queries, training: Training, config: PipelineConfig
-) -> dict:
+def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, training: Training, config: PipelineConfig) -> dict:
     """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
     ks = config.evaluation.k
     counts = training.counts

@@ -179,9 +179,7 @@ def _check_bounds(candidate: Mapping[str, float], rule: BoundRule) -> Iterator[C
         yield _check(name, passed, found, wanted, f"{rule.metric} {shown} is {relation} the {kind} of {limit}")
 
 
-def _check_baseline(
-    candidate: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], rule: BaselineRule
-) -> Check:
+def _check_baseline(candidate: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], rule: BaselineRule) -> Check:
     name = f"baseline:{rule.baseline}:{rule.metric}"
     found = _finite(candidate, rule.metric)
     if found is None:

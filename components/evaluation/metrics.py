@@ -314,9 +314,7 @@ def bootstrap_interval(values: Floats, seed: int, confidence: float = 0.95, resa
     return Interval(float(defined.mean()), float(low), float(high))
 
 
-def paired_bootstrap(
-    candidate: Floats, other: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000
-) -> Interval:
+def paired_bootstrap(candidate: Floats, other: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000) -> Interval:
     """Interval of mean(candidate - other) over the same queries (Koehn 2004); both [num_queries].
 
     Pairing takes away what queries have in common, so it sees differences that two separate intervals hide.

@@ -120,4 +120,3 @@ class UserState:
         return UserPast(
             np.zeros(len(self.timestamp_ms), np.int64), self.timestamp_ms, self.type, self.forgotten_counts[None, :]
         )
-

@@ -13,7 +13,9 @@ def read_examples(folder: Path, count: int | None = None) -> list[bytes]:
     """Serialized samples of a split's folder, the first ``count`` of them spread over its files."""
     files = sorted(str(path) for path in folder.glob("*.gz"))
     dataset = tf.data.Dataset.from_tensor_slices(files).interleave(
-        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"), cycle_length=max(1, len(files)), block_length=1
+        lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
+        cycle_length=max(1, len(files)),
+        block_length=1,
     )
     return list((dataset if count is None else dataset.take(count)).as_numpy_iterator())
 

@@ -61,5 +61,3 @@ def _ms_per_query(search: Callable[[], object], query_count: int) -> float:
     started = time.perf_counter()
     search()
     return (time.perf_counter() - started) * 1000 / max(1, query_count)
-
-

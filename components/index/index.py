@@ -110,5 +110,3 @@ def load_vectors(folder: Path) -> tuple[NDArray[np.float32], list[str]]:
     if len(vectors) != len(item_ids):
         raise ArtifactError(f"{folder}: holds {len(vectors)} vectors and {len(item_ids)} item ids; wanted as many")
     return vectors, item_ids
-
-

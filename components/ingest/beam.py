@@ -47,11 +47,7 @@ def ingest(pipeline: beam.Pipeline, dataset: DatasetConfig, event_log: Path) -> 
         | "GroupDays" >> beam.GroupByKey()
         | "WriteSummaries" >> beam.Map(_write_summaries, event_log=str(event_log))
     )
-    (
-        read.rejects
-        | "GroupRejects" >> beam.GroupByKey()
-        | "WriteRejects" >> beam.Map(_write_rejects, event_log=str(event_log))
-    )
+    (read.rejects | "GroupRejects" >> beam.GroupByKey() | "WriteRejects" >> beam.Map(_write_rejects, event_log=str(event_log)))
 
 
 class _ReadPart(beam.DoFn):
@@ -60,9 +56,7 @@ class _ReadPart(beam.DoFn):
 
     def process(self, part: Part) -> Iterator[Any]:
         malformed: list[tuple[int, str, str]] = []
-        batches = read_part(
-            self._events, EVENTS_KEY, part, event_columns(self._events), lambda *row: malformed.append(row)
-        )
+        batches = read_part(self._events, EVENTS_KEY, part, event_columns(self._events), lambda *row: malformed.append(row))
         for first_row, batch in batches:
             if first_row == part.first_row:
                 check_unit(batch, self._events, part.path)
@@ -144,9 +138,7 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
 
 def _too_many_rejects(dataset: DatasetConfig, event_log: Path, rows: int, reasons: dict[str, int]) -> str:
     rejected, allowed = sum(reasons.values()), dataset.events.max_reject_share
-    excess = (
-        f"more than {EVENTS_KEY}.max_reject_share allows ({allowed:.1%})" if rejected < rows else "and none is left"
-    )
+    excess = f"more than {EVENTS_KEY}.max_reject_share allows ({allowed:.1%})" if rejected < rows else "and none is left"
     shown = "; ".join(f"{reason}: {count}" for reason, count in list(reasons.items())[:3])
     first = pq.read_table(event_log / REJECTS_FILE).slice(0, 1).to_pylist()[0]
     return (

@@ -55,9 +55,7 @@ def read_users(dataset: DatasetConfig, unreadable: Counter[str]) -> pa.Table | N
     return _one_row_an_id(pa.table(columns), "user_id", file, "dataset.users.id")
 
 
-def complete_items(
-    items: pa.Table | None, dataset: DatasetConfig, first_seen_ms: dict[str, int], fallback_ms: int
-) -> pa.Table:
+def complete_items(items: pa.Table | None, dataset: DatasetConfig, first_seen_ms: dict[str, int], fallback_ms: int) -> pa.Table:
     """The catalogue of every item of the table and of the events.
 
     Args:
@@ -207,8 +205,4 @@ def _stacked(table: pa.Table | None, added: dict[str, pa.Array], features: dict[
     size = len(next(iter(added.values())))
     added |= {name: pa.nulls(size, ARROW_TYPES[feature.kind]) for name, feature in features.items()}
     extension = pa.table(added)
-    return (
-        extension
-        if table is None
-        else pa.concat_tables([table, extension.select(table.column_names).cast(table.schema)])
-    )
+    return extension if table is None else pa.concat_tables([table, extension.select(table.column_names).cast(table.schema)])

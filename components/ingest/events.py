@@ -18,17 +18,13 @@ MAX_ID_LENGTH = 256
 def event_columns(events: EventsConfig) -> list[tuple[str, str]]:
     """Pairs of config key and source column that an event is made of."""
     named = [
-        (f"dataset.events.columns.{part}", column)
-        for part, column in events.columns.model_dump().items()
-        if column is not None
+        (f"dataset.events.columns.{part}", column) for part, column in events.columns.model_dump().items() if column is not None
     ]
     context = [(f"dataset.events.context.{name}.column", column.column) for name, column in events.context.items()]
     return named + context
 
 
-def to_events(
-    batch: pa.RecordBatch, events: EventsConfig, file: Path, first_row: int
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+def to_events(batch: pa.RecordBatch, events: EventsConfig, file: Path, first_row: int) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Split a raw batch into events, in the schema of ``event_schema``, and rejects.
 
     ``event_id`` is empty in all events where the source has no such column.
@@ -126,9 +122,7 @@ def numbered(rejects: pa.RecordBatch, malformed: list[int]) -> pa.RecordBatch:
     well_formed_before = np.asarray(malformed, np.int64) - 1 - np.arange(len(malformed))
     rows = rejects.column("row").to_numpy()
     skipped = np.searchsorted(well_formed_before, rows, side="left")
-    return rejects.set_column(
-        rejects.schema.get_field_index("row"), REJECTS_SCHEMA.field("row"), pa.array(rows + skipped)
-    )
+    return rejects.set_column(rejects.schema.get_field_index("row"), REJECTS_SCHEMA.field("row"), pa.array(rows + skipped))
 
 
 def check_unit(batch: pa.RecordBatch, events: EventsConfig, file: Path) -> None:

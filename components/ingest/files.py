@@ -119,19 +119,14 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _no_column(
-    table: TableConfig, key: str, path: Path, config_key: str, column: str, found: Sequence[str]
-) -> DataError:
+def _no_column(table: TableConfig, key: str, path: Path, config_key: str, column: str, found: Sequence[str]) -> DataError:
     if column in found:
-        return DataError(
-            f"{path}: {config_key} names the column {column!r}, which is there {found.count(column)} times"
-        )
+        return DataError(f"{path}: {config_key} names the column {column!r}, which is there {found.count(column)} times")
     hint = ""
     if table.format is FileFormat.CSV and len(found) == 1:
         hint = f", the only one when the lines are cut at {table.delimiter!r}: check {key}.delimiter"
     return DataError(
-        f"{path}: {config_key} names the column {column!r}, which is not there; "
-        f"found {', '.join(map(repr, found))[:500]}{hint}"
+        f"{path}: {config_key} names the column {column!r}, which is not there; found {', '.join(map(repr, found))[:500]}{hint}"
     )
 
 

@@ -169,9 +169,7 @@ def _write_left_out(lines: YamlLines, left_out: list[tuple[str, str]]) -> None:
 
 
 def _write_tasks(lines: YamlLines, guess: TaskGuess) -> None:
-    lines.add(
-        1, "tasks:", "what is to be predicted; recall learns the first one, unless samples.positive names another"
-    )
+    lines.add(1, "tasks:", "what is to be predicted; recall learns the first one, unless samples.positive names another")
     for task in guess.tasks:
         if not task.possible:
             lines.add(2, f"{task.name}: {task.settings}", task.why)

@@ -63,9 +63,7 @@ def guess_tasks(parts: dict[str, Column]) -> TaskGuess:
         tasks += [Task(each.name, each.settings, each.why, possible=True) for each in of_types]
     if outcomes and len(outcomes) < len(types):
         others = ", ".join(repr(name) for name in types if name not in outcomes)
-        return TaskGuess(
-            tasks, history_types=outcomes, why=f"each event of these is a positive; {others} would be none"
-        )
+        return TaskGuess(tasks, history_types=outcomes, why=f"each event of these is a positive; {others} would be none")
     return TaskGuess(tasks)
 
 

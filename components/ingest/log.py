@@ -64,9 +64,7 @@ def write_day(day: int, events: pa.Table, late_after_s: int, event_log: Path) ->
         user_count=pc.count_distinct(events.column("user_id")).as_py(),
         duplicate_count=before - events.num_rows,
         late_count=int(pc.sum(late).as_py() or 0),
-        events_by_type={
-            each["values"]: each["counts"] for each in sorted(types.to_pylist(), key=lambda each: each["values"])
-        },
+        events_by_type={each["values"]: each["counts"] for each in sorted(types.to_pylist(), key=lambda each: each["values"])},
     )
     return summary, item_days
 

@@ -46,7 +46,10 @@ class DcnV2(keras.Model):
         self._parts = parts
         self._query = FeatureVectors(parts.query_slots, dim)
         self._ids = keras.layers.Embedding(
-            parts.table.count + 1, dim, embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05), name="item_id"
+            parts.table.count + 1,
+            dim,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
+            name="item_id",
         )
         self._items = FeatureVectors(parts.table.slots, dim) if parts.table.slots else None
         self._age = keras.layers.Embedding(AGE_BUCKETS, 1, embeddings_initializer="zeros", name="history_age")

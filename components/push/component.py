@@ -9,7 +9,14 @@ from tfx.components.evaluator import constants
 
 from components.config import parse_config
 from components.push.registry import Registry
-from components.schema.artifact_types import Catalogue, FeatureSnapshot, FunnelEvaluation, ItemIndex, Release, ReleaseCheck
+from components.schema.artifact_types import (
+    Catalogue,
+    FeatureSnapshot,
+    FunnelEvaluation,
+    ItemIndex,
+    Release,
+    ReleaseCheck,
+)
 
 EVALUATION_FILE, CHECK_FILE, RELEASE_FILE = "evaluation.json", "check.json", "release.json"
 
@@ -45,7 +52,10 @@ def Pusher(  # noqa: N802  a component is named like a class
         settings = parse_config(config, origin="Pusher")
         version = Registry(Path(registry)).publish(
             settings.name,
-            models={"retrieval": Path(retrieval.uri) / "Format-Serving", "ranker": Path(ranking.uri) / "Format-Serving"},
+            models={
+                "retrieval": Path(retrieval.uri) / "Format-Serving",
+                "ranker": Path(ranking.uri) / "Format-Serving",
+            },
             parts={"index": Path(index.uri), "catalogue": Path(catalogue.uri), "features": Path(features.uri)},
             documents={"config.json": config, EVALUATION_FILE: json.dumps(judged, indent=1)},
             candidates=settings.ranking.candidates,

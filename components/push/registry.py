@@ -147,7 +147,9 @@ class Registry:
         for place, wanted in files.items():
             if sha256(incoming / place) != wanted:
                 raise ArtifactError(f"{incoming / place}: differs from what was copied; is the disk full or failing?")
-        manifest = Manifest(FORMAT, version, name, datetime.now(UTC).isoformat(timespec="seconds"), candidates, dict(metrics), files)
+        manifest = Manifest(
+            FORMAT, version, name, datetime.now(UTC).isoformat(timespec="seconds"), candidates, dict(metrics), files
+        )
         for model in models:
             self.model(model, version).parent.mkdir(parents=True, exist_ok=True)
             (incoming / "models" / model / str(version)).rename(self.model(model, version))

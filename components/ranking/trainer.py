@@ -37,7 +37,11 @@ def run_fn(fn_args: Any) -> None:
     counters = ItemCounters(context.item_days())
     tasks = ranking_tasks(context.config)
     parts = RankerParts(
-        context.query_slots, table, counters, recall.vectors_with_unknown, tuple(task.kind == "choice" for task in tasks)
+        context.query_slots,
+        table,
+        counters,
+        recall.vectors_with_unknown,
+        tuple(task.kind == "choice" for task in tasks),
     )
     model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
@@ -75,7 +79,9 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) ->
         for task in tasks:
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
         if drawn:
-            block["recall_row"] = recall.best_rows(block["recall_embedding"], block["history_row"], context.config.ranking.candidates)
+            block["recall_row"] = recall.best_rows(
+                block["recall_embedding"], block["history_row"], context.config.ranking.candidates
+            )
         return block
 
     blocks = context.blocks(files, keep, shuffled=True)
@@ -131,7 +137,12 @@ class RankingExport(tf.Module):
     """The ranker with the Transform graph, the item lookup and recall, ready to be saved."""
 
     def __init__(
-        self, model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext
+        self,
+        model: MultiTaskRanker,
+        recall: Recall,
+        table: ItemTable,
+        tasks: tuple[Task, ...],
+        context: TrainingContext,
     ) -> None:
         super().__init__(name="ranking")
         self._config, self._types = context.config, context.facts.types
@@ -176,9 +187,7 @@ class RankingExport(tf.Module):
         return {task: value if task in listed else value[:, :1] for task, value in made.items()}
 
 
-def save(
-    model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext
-) -> None:
+def save(model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext) -> None:
     export = RankingExport(model, recall, table, tasks, context)
     request = query_signature(context.config, context.facts.types)
     candidates = {**request, names.ITEM_ID: tf.TensorSpec([None, None], tf.string, name=names.ITEM_ID)}

@@ -1,7 +1,8 @@
 """TFX run_fn of recall: trains the towers, and saves one SavedModel that stock TF Serving can run.
 
-Signatures: ``serving_default`` a request → ``embedding``; ``embed_examples`` the same from serialized samples; ``item`` an item with its features → ``embedding``; ``recommend`` a
-request → ``item_id`` and ``score`` of the best items by exact search, those of the request's history left out.
+Signatures: ``serving_default`` a request → ``embedding``; ``embed_examples`` the same from serialized samples; ``item`` an item
+with its features → ``embedding``; ``recommend`` a request → ``item_id`` and ``score`` of the best items by exact search, those
+of the request's history left out.
 """
 
 import tempfile
@@ -17,7 +18,7 @@ from components.models.towers import ItemTower, QueryTower
 from components.models.two_tower import TwoTower
 from components.schema import samples as names
 from components.training.context import TrainingContext, with_rows
-from components.training.inputs import evaluation_batches, training_batches
+from components.training.inputs import training_batches
 from components.training.loop import train
 from components.training.recall import without_history
 from components.training.signature import item_signature, query_signature, to_samples_form
@@ -120,9 +121,7 @@ class RetrievalExport(tf.Module):
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.features(inputs)
         scores = tf.matmul(self._model.query_tower(features), self.vectors, transpose_b=True)
-        best, rows = tf.math.top_k(
-            without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count)
-        )
+        best, rows = tf.math.top_k(without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count))
         return {"item_id": tf.gather(self.item_ids, rows), "score": best}
 
 

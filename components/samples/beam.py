@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import apache_beam as beam
@@ -67,7 +68,7 @@ class _SplitByUser(beam.DoFn):
             order = np.argsort(bucket, kind="stable")
             ordered = batch.take(pa.array(order))
             bounds = np.searchsorted(bucket[order], np.arange(self._bucket_count + 1))
-            for number, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            for number, (start, end) in enumerate(pairwise(bounds)):
                 if end > start:
                     yield number, to_bytes(ordered.slice(start, end - start))
 

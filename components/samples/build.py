@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.config.dataset import FeatureKind, TaskConfig
-from components.features.user import UserPast, UserValues
+from components.features.user import MOMENT_BITS, UserPast, UserValues
 from components.samples.plan import SamplePlan
 from components.schema import samples as names
 from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
@@ -104,26 +104,27 @@ class UserGroup:
         if task.threshold is None:
             return found.astype(np.float32)
         sign, bound = task.threshold
-        met = COMPARE[sign](value, bound).astype(np.float32)
-        if task.event is not None:
-            return np.where(found, met, 0).astype(np.float32)
-        return np.where(np.isnan(value), np.nan, met).astype(np.float32)
+        met = np.where(np.isnan(value), np.nan, COMPARE[sign](value, bound))
+        return np.where(found, met, 0).astype(np.float32)
 
     def _outcome(self, rows: NDArray[np.int64], event: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Whether each impression was followed by ``event`` in its request, and that event's value."""
+        """Whether each impression was followed by ``event``, of its user and in its request, and that event's value."""
         outcomes = np.flatnonzero(pc.equal(self._events.column("type"), event).to_numpy())
-        request = self._events.column("request_id").combine_chunks().dictionary_encode().indices.fill_null(-1)
-        item_count = self._catalogue.items.num_rows
-        key = request.to_numpy().astype(np.int64) * item_count + self.item
         if not len(outcomes):
             return np.zeros(len(rows), bool), np.full(len(rows), np.nan, np.float32)
-        order = np.argsort(key[outcomes], kind="stable")
-        sorted_outcomes = outcomes[order]
-        place = np.minimum(np.searchsorted(key[sorted_outcomes], key[rows]), len(sorted_outcomes) - 1)
-        match = sorted_outcomes[place]
+        request = self._events.column("request_id").combine_chunks().dictionary_encode()
+        request_code = request.indices.fill_null(-1).to_numpy().astype(np.int64)
+        # One number for user, request and item; request ids may be counted anew for each user.
+        shown = (self.user * len(request.dictionary) + request_code) * self._catalogue.items.num_rows + self.item
+        keys, outcome_key = np.unique(shown[outcomes], return_inverse=True)
+        row_key = np.minimum(np.searchsorted(keys, shown[rows]), len(keys) - 1)
+        moments = (outcome_key << MOMENT_BITS) | self.timestamp_ms[outcomes]
+        order = np.argsort(moments, kind="stable")
+        first = np.searchsorted(moments[order], (row_key << MOMENT_BITS) | self.timestamp_ms[rows])  # not before it
+        match = outcomes[order[np.minimum(first, len(order) - 1)]]
         delay_ms = self.timestamp_ms[match] - self.timestamp_ms[rows]
         within = (delay_ms >= 0) & (delay_ms <= self._config.samples.outcome_window_s * 1000)
-        found = (key[match] == key[rows]) & (key[rows] >= 0) & within
+        found = (shown[match] == shown[rows]) & (request_code[rows] >= 0) & within
         return found, np.where(found, self.value[match], np.nan)
 
     def _split(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:

@@ -28,11 +28,7 @@ def write_business_statistics(event_log: Path, catalogue: Path, folder: Path) ->
             }
         ),
         "events_by_type": pa.Table.from_pylist(
-            [
-                {"day": day.day, "type": name, "event_count": count}
-                for day in days
-                for name, count in day.events_by_type.items()
-            ]
+            [{"day": day.day, "type": name, "event_count": count} for day in days for name, count in day.events_by_type.items()]
         ),
         "top_items": _top_items(item_days, items),
         "coverage": _coverage(item_days, items.num_rows),

@@ -78,10 +78,10 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
 
 
 def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set[str]) -> None:
-    wanted = {"samples.impressions": config.samples.impressions}
-    wanted |= {f"dataset.tasks.{name}.event": task.event for name, task in config.dataset.tasks.items()}
-    wanted |= {"samples.history_types": name for name in config.samples.history_types or ()}
-    for key, name in wanted.items():
+    wanted = [("samples.impressions", config.samples.impressions)]
+    wanted += [(f"dataset.tasks.{name}.event", task.event) for name, task in config.dataset.tasks.items()]
+    wanted += [("samples.history_types", name) for name in config.samples.history_types or ()]
+    for key, name in wanted:
         if name is not None and name not in seen_types:
             raise DataError(f"{key}: found no event of type {name!r}; the log holds {sorted(seen_types)}")
     if not types:

@@ -18,7 +18,8 @@ class StopOnMetric(keras.callbacks.Callback):
     def __init__(self, measure: Callable[[], dict[str, float]], metric: str, patience: int) -> None:
         super().__init__()
         self._measure, self._metric, self._patience = measure, metric, patience
-        self._best, self._best_epoch, self._weights = float("-inf"), 0, None
+        self._best, self._best_epoch = float("-inf"), 0
+        self._weights: list | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         measured = self._measure()

@@ -188,9 +188,7 @@ def private_glibc_works() -> bool:
 
 def download_c_runtime() -> None:
     """Unpack the next release's C runtime, from the mirror that this machine's apt is set up with."""
-    release = dict(
-        line.rstrip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
+    release = dict(line.rstrip().split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     distribution = release.get("ID", "unknown").strip('"')
     codename = release.get("VERSION_CODENAME", "").strip('"')
     suite = NEXT_SUITE.get(distribution)

@@ -83,14 +83,10 @@ def _stop_when_stdin_closes(stop_wanted: threading.Event) -> None:
 def _models(flags: argparse.Namespace) -> tuple[ModelConfig, ...]:
     if flags.model_config_file is not None:
         if flags.model_base_path is not None:
-            raise ServingError(
-                "--model_config_file and --model_base_path are both given; one of the two says what to serve"
-            )
+            raise ServingError("--model_config_file and --model_base_path are both given; one of the two says what to serve")
         return read_config_file(flags.model_config_file)
     if flags.model_base_path is None:
-        raise ServingError(
-            "no model is given; wanted --model_base_path DIR (with --model_name), or --model_config_file FILE"
-        )
+        raise ServingError("no model is given; wanted --model_base_path DIR (with --model_name), or --model_config_file FILE")
     return (ModelConfig(flags.model_name, flags.model_base_path.resolve()),)
 
 

@@ -100,8 +100,7 @@ def _from_columns(values: Any, types: Mapping[str, TensorType]) -> dict[str, np.
     if not isinstance(values, dict) or is_base64_object(values):
         if len(types) > 1:
             raise invalid_argument(
-                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
-                "tensorinfo_map"
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map"
             )
         [(alias, tensor_type)] = types.items()
         return {alias: array_from_json(values, tensor_type)}
@@ -115,8 +114,7 @@ def _from_rows(rows: list[Any], types: Mapping[str, TensorType]) -> dict[str, np
     are_objects = _is_named_row(rows[0])
     if not are_objects and len(types) > 1:
         raise invalid_argument(
-            "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
-            "tensorinfo_map"
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map"
         )
     for index, row in enumerate(rows):
         if are_objects and not _is_named_row(row):
@@ -186,9 +184,7 @@ def _rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
         if not array.ndim:
             raise invalid_argument(f"Tensor name: {alias} has no shape information")
         if batch_size is not None and len(array) != batch_size:
-            raise invalid_argument(
-                f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {batch_size}"
-            )
+            raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {batch_size}")
         batch_size = len(array)
     columns = _columns(outputs)
     if len(columns) == 1:

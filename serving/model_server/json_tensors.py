@@ -30,9 +30,7 @@ def array_from_json(value: Any, tensor_type: TensorType) -> np.ndarray:
     values = [value]
     while values and isinstance(values[0], list):
         if len(shape) == _MAX_RANK:
-            raise invalid_argument(
-                f"lists are nested deeper than {_MAX_RANK} levels; a tensor cannot have so many dimensions"
-            )
+            raise invalid_argument(f"lists are nested deeper than {_MAX_RANK} levels; a tensor cannot have so many dimensions")
         size = len(values[0])
         for item in values:
             if not isinstance(item, list):
@@ -93,9 +91,7 @@ def _flat_array(values: Sequence[Any], tensor_type: TensorType) -> np.ndarray:
     wanted = _wanted_kinds(tensor_type)
     if wanted is None:
         value = quoted(values[0]) if values else "[]"
-        raise StatusError(
-            grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {value} to type: {tensor_type.name}"
-        )
+        raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {value} to type: {tensor_type.name}")
     if not set(map(type, values)) <= wanted:
         raise _kind_error(next(value for value in values if type(value) not in wanted), tensor_type)
     try:
@@ -126,9 +122,7 @@ def _bytes_from_json(value: Any) -> bytes:
         try:
             return value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as error:
-            raise invalid_argument(
-                f"JSON Parse error: The surrogate pair in string is invalid: {error.reason}"
-            ) from error
+            raise invalid_argument(f"JSON Parse error: The surrogate pair in string is invalid: {error.reason}") from error
     if is_base64_object(value):
         return _decode_base64(value[_B64_KEY])
     if isinstance(value, dict):

@@ -66,16 +66,12 @@ def read_config_file(path: Path) -> tuple[ModelConfig, ...]:
             'wanted: model_config_list { config { name: "m" base_path: "/models/m" model_platform: "tensorflow" } }'
         ) from error
     if message.WhichOneof("config") != "model_config_list" or not message.model_config_list.config:
-        raise ServingError(
-            f"the model config file {path} lists no model; wanted model_config_list {{ config {{ … }} }}"
-        )
+        raise ServingError(f"the model config file {path} lists no model; wanted model_config_list {{ config {{ … }} }}")
     models = tuple(_model_from_proto(config, path) for config in message.model_config_list.config)
     names = [model.name for model in models]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
-        raise ServingError(
-            f"the model config file {path} lists {', '.join(duplicates)} more than once; names are unique"
-        )
+        raise ServingError(f"the model config file {path} lists {', '.join(duplicates)} more than once; names are unique")
     return models
 
 

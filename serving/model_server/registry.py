@@ -124,8 +124,7 @@ class ModelRegistry(Generic[ServableT]):
         """A line for each model that has versions but none to serve: the reasons."""
         with self._lock:
             return [
-                f"model {name}: "
-                + "; ".join(f"version {v.number}: {v.error}" for v in model.versions.values() if v.error)
+                f"model {name}: " + "; ".join(f"version {v.number}: {v.error}" for v in model.versions.values() if v.error)
                 for name, model in self._models.items()
                 if model.versions and not model.available()
             ]

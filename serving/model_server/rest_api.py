@@ -125,9 +125,7 @@ def _metadata_json(response: Any) -> bytes:
 
 
 def _to_dict(message: Any) -> dict[str, Any]:
-    return json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def _json(document: dict[str, Any]) -> bytes:

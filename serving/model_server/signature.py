@@ -43,9 +43,7 @@ class Signature:
     @property
     def is_plain(self) -> bool:
         """Whether all of it is tensors. The loader's own signatures name operations; composite tensors have no name."""
-        return bool(self.outputs) and all(
-            ":" in slot.tensor_name for slot in (*self.inputs.values(), *self.outputs.values())
-        )
+        return bool(self.outputs) and all(":" in slot.tensor_name for slot in (*self.inputs.values(), *self.outputs.values()))
 
 
 def _slot(info: Any) -> TensorSlot:

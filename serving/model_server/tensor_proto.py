@@ -193,9 +193,7 @@ def _from_content(content: bytes, tensor_type: TensorType, count: int) -> np.nda
         return _strings_from_content(content, count)
     wanted_bytes = count * tensor_type.dtype.itemsize
     if len(content) != wanted_bytes:
-        raise ValueError(
-            f"tensor_content has {len(content)} bytes; {count} elements of {tensor_type.name} take {wanted_bytes}"
-        )
+        raise ValueError(f"tensor_content has {len(content)} bytes; {count} elements of {tensor_type.name} take {wanted_bytes}")
     return np.frombuffer(content, tensor_type.dtype.newbyteorder("<")).astype(tensor_type.dtype, copy=False)
 
 
@@ -217,8 +215,7 @@ def _strings_from_content(content: bytes, count: int) -> np.ndarray:
         lengths.append(length)
     if position + sum(lengths) != len(content):
         raise ValueError(
-            f"tensor_content has {len(content)} bytes; its {count} strings take {position + sum(lengths)}, "
-            "lengths included"
+            f"tensor_content has {len(content)} bytes; its {count} strings take {position + sum(lengths)}, lengths included"
         )
     strings = np.empty(count, dtype=object)
     strings[:] = struct.unpack_from("<" + "".join(f"{length}s" for length in lengths), content, position)

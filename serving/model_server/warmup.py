@@ -36,9 +36,7 @@ def _warm_up(servable: Servable, warmup_file: Path) -> None:
     for record in tf_record_iterator(str(warmup_file)):
         log = prediction_log_pb2.PredictionLog.FromString(record)
         if log.WhichOneof("log_type") != "predict_log":
-            _log.warning(
-                "%s: a %s record was passed over; only predict_log is run", warmup_file, log.WhichOneof("log_type")
-            )
+            _log.warning("%s: a %s record was passed over; only predict_log is run", warmup_file, log.WhichOneof("log_type"))
             continue
         request = log.predict_log.request
         inputs = {alias: array_from_proto(proto) for alias, proto in request.inputs.items()}

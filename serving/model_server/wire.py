@@ -63,9 +63,7 @@ GET_MODEL_STATUS_METHOD = f"/{_PACKAGE}.ModelService/GetModelStatus"
 
 
 def _file_descriptor() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="winnow/tensorflow_serving_client.proto", package=_PACKAGE, syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="winnow/tensorflow_serving_client.proto", package=_PACKAGE, syntax="proto3")
     file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
     kind = descriptor_pb2.FieldDescriptorProto
     for message_name, fields in MESSAGES.items():
@@ -86,9 +84,7 @@ def _message_classes() -> dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(_file_descriptor().SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in MESSAGES
-    }
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in MESSAGES}
 
 
 _CLASSES = _message_classes()

@@ -200,9 +200,7 @@ def _blocking(tf: Any) -> Any:
     """
 
     class Blocking(tf.Module):
-        @tf.function(
-            input_signature=[tf.TensorSpec([], tf.string, name="started"), tf.TensorSpec([], tf.string, name="gate")]
-        )
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="started"), tf.TensorSpec([], tf.string, name="gate")])
         def serve(self, started: Any, gate: Any) -> Any:
             with tf.control_dependencies([tf.io.write_file(started, "")]):
                 opened = tf.io.write_file(gate, "through")

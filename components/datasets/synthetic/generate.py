@@ -97,9 +97,7 @@ def generate(config: SyntheticConfig, output: Path, progress: Callable[[str], No
         if _config_text(output) == wanted:
             progress(f"{output}: the same simulation is there")
             return output
-        raise DataError(
-            f"{output}: found something there that is not this simulation; remove it or choose another folder"
-        )
+        raise DataError(f"{output}: found something there that is not this simulation; remove it or choose another folder")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as folder:

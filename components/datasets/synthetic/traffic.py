@@ -10,9 +10,7 @@ from components.datasets.synthetic.users import DEVICE_SHARE, DEVICES, Users
 
 SLOT_HOURS = 6
 # Requests by hour of the day, UTC: a quiet night, a busy evening.
-HOUR_WEIGHT = np.array(
-    [6, 4, 3, 2, 2, 3, 5, 9, 12, 13, 13, 14, 15, 14, 13, 13, 14, 16, 19, 22, 23, 21, 16, 10], np.float64
-)
+HOUR_WEIGHT = np.array([6, 4, 3, 2, 2, 3, 5, 9, 12, 13, 13, 14, 15, 14, 13, 13, 14, 16, 19, 22, 23, 21, 16, 10], np.float64)
 WEEKEND_WEIGHT = 1.25
 FIRST_SATURDAY_MS = 2 * MS_PER_DAY  # 1970-01-03
 MEAN_REQUESTS, MAX_REQUESTS = 3.0, 8  # a session

@@ -88,9 +88,7 @@ def test_another_content_is_refused_and_nothing_is_left(tmp_path: Path, index: P
     found = hashlib.sha256(b"item\n3\n").hexdigest()
     wanted = SHA256["deep/items.tsv"]
 
-    with pytest.raises(
-        DataError, match=rf"deep/items\.tsv .*found SHA-256 {found}, wanted {wanted}; nothing was written"
-    ):
+    with pytest.raises(DataError, match=rf"deep/items\.tsv .*found SHA-256 {found}, wanted {wanted}; nothing was written"):
         fetch_files(WANTED, tmp_path / "films", lambda line: None)
 
     assert left_behind(tmp_path) == ["index"]
@@ -129,9 +127,7 @@ def test_file_that_the_wheel_lacks_is_named(tmp_path: Path, index: Path) -> None
 
 
 def test_failed_download_says_what_pip_said(tmp_path: Path, index: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"could not download winnow-test-films==1\.0: .*No matching distribution.*network"
-    ):
+    with pytest.raises(DataError, match=r"could not download winnow-test-films==1\.0: .*No matching distribution.*network"):
         fetch_files(WANTED, tmp_path / "films", lambda line: None)
 
     assert left_behind(tmp_path) == ["index"]

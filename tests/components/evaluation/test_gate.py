@@ -31,9 +31,7 @@ def judge(
     before: dict[str, SliceMetrics] | None = None,
     ab: AbResult | None = None,
 ) -> Verdict:
-    return decide(
-        candidate, rules, baselines or {}, previous, candidate_slices=now or {}, previous_slices=before or {}, ab=ab
-    )
+    return decide(candidate, rules, baselines or {}, previous, candidate_slices=now or {}, previous_slices=before or {}, ab=ab)
 
 
 def sentences(verdict: Verdict) -> list[str]:
@@ -136,9 +134,7 @@ def test_a_metric_that_is_better_when_lower() -> None:
     rules = GateRules(previous=(PreviousRule("log_loss", 0.1, higher_is_better=False),))
     assert judge(rules, {"log_loss": 0.54}, previous={"log_loss": 0.5}).blessed
     verdict = judge(rules, {"log_loss": 0.56}, previous={"log_loss": 0.5})
-    assert verdict.reasons == (
-        "log_loss 0.5600 is above the last release's 0.5000 by more than the allowed 10 %: not pushed.",
-    )
+    assert verdict.reasons == ("log_loss 0.5600 is above the last release's 0.5000 by more than the allowed 10 %: not pushed.",)
 
 
 def test_without_a_previous_release_there_is_a_note() -> None:
@@ -178,9 +174,7 @@ def test_a_slice_without_the_metric_fails() -> None:
     rules = GateRules(slices=(SliceRule("recall@10", 0.05, min_queries=1),))
     before = {"device=tv": SliceMetrics(5, {"recall@10": 0.2})}
     verdict = judge(rules, {}, previous={}, now={"device=tv": SliceMetrics(5, {})}, before=before)
-    assert verdict.reasons == (
-        "The recall@10 for device=tv of the candidate is missing; wanted a finite number: not pushed.",
-    )
+    assert verdict.reasons == ("The recall@10 for device=tv of the candidate is missing; wanted a finite number: not pushed.",)
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,7 @@ def test_refused_models(predict: Any, name: str, spec: dict[str, Any], code: grp
     [
         (
             {"x": FLOATS, "z": FLOATS},
-            "input size does not match signature: 2!=1 len({x,z}) != len({x}). "
-            "Sent extra: {z}. Missing but required: {}.",
+            "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. Missing but required: {}.",
         ),
         (
             {},

@@ -93,9 +93,7 @@ def test_a_request_under_way_is_answered_before_it_ends(
         assert ended.result() == 0
 
 
-def test_a_request_that_does_not_end_is_dropped(
-    saved_models: Path, tmp_path: Path, publish: Publish, eventually: Any
-) -> None:
+def test_a_request_that_does_not_end_is_dropped(saved_models: Path, tmp_path: Path, publish: Publish, eventually: Any) -> None:
     publish(saved_models / "blocking", tmp_path / "blocking", 1)
     started, gate, log_path = tmp_path / "started", tmp_path / "gate", tmp_path / "server.log"
     os.mkfifo(gate)
@@ -160,9 +158,7 @@ def test_a_config_file_with_several_models(affine: Path, saved_models: Path, pub
         url = f"http://127.0.0.1:{ports['rest_api_port']}/v1/models"
         versions = httpx.get(url + "/some").json()["model_version_status"]
         assert [status["version"] for status in versions] == ["3", "1"]
-        assert httpx.post(url + "/some/labels/stable:predict", content='{"instances": [1]}').json() == {
-            "predictions": [2.0]
-        }
+        assert httpx.post(url + "/some/labels/stable:predict", content='{"instances": [1]}').json() == {"predictions": [2.0]}
         assert httpx.post(url + "/total:predict", content='{"inputs": [1, 2]}').json() == {"outputs": 3.0}
 
 
@@ -170,9 +166,7 @@ def test_a_body_beyond_the_limit(affine: Path) -> None:
     flags = ["--port=0", "--rest_api_port=0", f"--model_base_path={affine}", "--rest_api_max_body_bytes=100"]
     with running(*flags) as (_, ports):
         url = f"http://127.0.0.1:{ports['rest_api_port']}/v1/models/default:predict"
-        message = (
-            "the request body is longer than 100 bytes; send less in one request, or raise --rest_api_max_body_bytes"
-        )
+        message = "the request body is longer than 100 bytes; send less in one request, or raise --rest_api_max_body_bytes"
         bomb = subprocess.run(["gzip"], input=b" " * 1_000_000, capture_output=True, check=True).stdout[:90]
         assert httpx.post(url, content=b" " * 101).json() == {"error": message}
         reply = httpx.post(url, content=bomb, headers={"content-encoding": "gzip"})

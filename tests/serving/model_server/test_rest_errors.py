@@ -99,8 +99,7 @@ def test_paths_outside_the_api_are_plainly_not_found(server: EmbeddedServer) -> 
             AFFINE,
             {"instances": [[1], [1, 2]]},
             400,
-            "Failed to process element: 1 of 'instances' list. "
-            "Error: INVALID_ARGUMENT: Expecting shape [1] but got: [2]",
+            "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting shape [1] but got: [2]",
         ),
         (AFFINE, {"instances": [1, {"x": 1}]}, 400, "Expecting value/list but got object at item 1 of input list"),
         (AFFINE, {"instances": [{"x": 1}, 1]}, 400, "Expecting object but got list at item 1 of input list"),
@@ -122,15 +121,13 @@ def test_paths_outside_the_api_are_plainly_not_found(server: EmbeddedServer) -> 
             FEATURES,
             {"instances": ["a"]},
             400,
-            "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
-            "tensorinfo_map",
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map",
         ),
         (
             FEATURES,
             {"inputs": ["a"]},
             400,
-            "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
-            "tensorinfo_map",
+            "inputs is a plain value/list, but expecting an object as multiple input tensors required as per tensorinfo_map",
         ),
         (FEATURES, {"inputs": {"item": ["a"]}}, 400, "Missing named input: age in 'inputs' object."),
         (AFFINE, {"inputs": "x"}, 400, 'JSON Value: "x" Type: String is not of expected type: float'),

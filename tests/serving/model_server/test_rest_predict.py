@@ -42,9 +42,7 @@ def test_columns_of_a_single_input_give_a_bare_value(post: Post) -> None:
 
 def test_several_outputs_give_objects(post: Post) -> None:
     body = {"signature_name": "twice", "instances": [1, 2]}
-    assert post("/v1/models/affine:predict", body).json() == {
-        "predictions": [{"a": 1.0, "b": -1.0}, {"a": 2.0, "b": -2.0}]
-    }
+    assert post("/v1/models/affine:predict", body).json() == {"predictions": [{"a": 1.0, "b": -1.0}, {"a": 2.0, "b": -2.0}]}
     body = {"signature_name": "twice", "inputs": [1, 2]}
     assert post("/v1/models/affine:predict", body).json() == {"outputs": {"a": [1.0, 2.0], "b": [-1.0, -2.0]}}
 
@@ -121,22 +119,15 @@ def test_each_type_comes_back_as_it_went(post: Post, kind: str, values: list[Any
 
 def test_shapes_of_any_rank(post: Post) -> None:
     for value in (5, [], [[1, 2], [3, 4]], [[[7]]], [[], []]):
-        assert post("/v1/models/kinds:predict", {"signature_name": "int64", "inputs": value}).json() == {
-            "outputs": value
-        }
+        assert post("/v1/models/kinds:predict", {"signature_name": "int64", "inputs": value}).json() == {"outputs": value}
 
 
 def test_whole_floats_keep_their_point(post: Post) -> None:
-    assert (
-        "[1.0, -0.0, 0.1]"
-        in post("/v1/models/kinds:predict", {"signature_name": "float32", "inputs": [1, -0.0, 0.1]}).text
-    )
+    assert "[1.0, -0.0, 0.1]" in post("/v1/models/kinds:predict", {"signature_name": "float32", "inputs": [1, -0.0, 0.1]}).text
 
 
 def test_not_a_number_and_infinities_go_both_ways(post: Post) -> None:
-    reply = post(
-        "/v1/models/kinds:predict", '{"signature_name": "float32", "inputs": [NaN, Infinity, -Infinity, 1e39]}'
-    )
+    reply = post("/v1/models/kinds:predict", '{"signature_name": "float32", "inputs": [NaN, Infinity, -Infinity, 1e39]}')
     assert "[NaN, Infinity, -Infinity, Infinity]" in reply.text  # 1e39 is beyond float32
     nan, *infinities = reply.json()["outputs"]
     assert math.isnan(nan)

@@ -77,9 +77,7 @@ def test_no_request_is_lost_while_versions_change(
     assert answer(client) == 4.0
 
 
-def test_an_old_version_finishes_its_requests(
-    saved_models: Path, tmp_path: Path, publish: Publish, eventually: Any
-) -> None:
+def test_an_old_version_finishes_its_requests(saved_models: Path, tmp_path: Path, publish: Publish, eventually: Any) -> None:
     base_path = tmp_path / "blocking"
     publish(saved_models / "blocking", base_path, 1)
     started, gate = tmp_path / "started", tmp_path / "gate"

@@ -73,9 +73,7 @@ def test_preference_is_the_formula(world: World) -> None:
     created_ms = np.full(len(items.created_ms), world.config.start_ms)
     bare = replace(
         world,
-        items=replace(
-            items, vector=np.zeros_like(items.vector), quality=np.zeros_like(items.quality), created_ms=created_ms
-        ),
+        items=replace(items, vector=np.zeros_like(items.vector), quality=np.zeros_like(items.quality), created_ms=created_ms),
         users=replace(users, lasting_taste=np.zeros_like(users.lasting_taste), drift=np.zeros_like(users.drift)),
     )
     # Eight days old: logit = -2.6 + 0.7 / e = -2.3425; 1 / (1 + exp(2.3425)) = 0.08766.

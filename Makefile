@@ -1,0 +1,37 @@
+# Each target sets up what it needs: `make demo` and `make test` on a fresh clone are all there is to type.
+WINNOW := .venv/bin/winnow
+PYTHON3 ?= python3
+
+.PHONY: env demo serve test check format bench lock clean
+
+env:            ## the virtual environment; a second call costs nothing
+	@command -v $(PYTHON3) >/dev/null || { echo "Python 3 is needed to set up the environment; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 1; }
+	@$(PYTHON3) infra/scripts/environment.py
+
+demo: env       ## real data, the whole pipeline, a model server, recommendations for one user
+	@$(WINNOW) demo
+
+serve: env      ## keep the demo's models served, with TensorFlow Serving's REST and gRPC APIs
+	@$(WINNOW) serve --workdir var/demo
+
+test: env       ## the whole test suite
+	@.venv/bin/python -m pytest
+
+check: env      ## formatter, linter, types, import contracts
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: env     ## rewrite the sources as the formatter wants them
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+bench: env      ## measure; one JSON object a line
+	@.venv/bin/python -m tests.benchmarks
+
+lock: env       ## resolve the two locks anew
+	@.venv/bin/python infra/scripts/lock.py
+
+clean:          ## remove the environment, the data and the runs
+	rm -rf .venv var

@@ -1,0 +1,50 @@
+"""Results as a person reads them."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from pipelines.ask import Answer
+
+SHOWN_HISTORY = 8
+
+
+def show_outcome(outcome: dict[str, Any]) -> None:
+    """The verdict, and the headline metric beside the baselines."""
+    console = Console(highlight=False, soft_wrap=True)
+    if outcome["pushed"]:
+        console.print(f"\nRelease {outcome['version']} is published: {outcome['path']}", style="bold green", markup=False)
+    else:
+        console.print("\nNothing was published:", style="bold yellow")
+        for reason in outcome["reasons"]:
+            console.print(f"  - {reason}", markup=False)
+    table = Table(
+        title=f"NDCG@10 of the next item, whole catalogue, {outcome['query_count']:,} test moments",
+        title_justify="left",
+    )
+    table.add_column("system")
+    table.add_column("NDCG@10", justify="right")
+    for system, value in outcome["ndcg@10"].items():
+        table.add_row(system.replace("_", " "), f"{value:.4f}", style="bold" if system == "funnel" else "")
+    console.print(table)
+    console.print(f"{outcome['seconds']:.0f} s. Report: {outcome['report']}", markup=False)
+
+
+def show_answer(answer: "Answer", console: Console) -> None:
+    """History above, recommendations below, and the line that asks the same."""
+    past = Table(title=f"User {answer.user_id}: the last of {len(answer.history)} in the history", title_justify="left")
+    past.add_column("item", justify="right")
+    past.add_column("title")
+    for item in answer.history[:SHOWN_HISTORY]:
+        past.add_row(item.item_id, item.title)
+    future = Table(title=f"Recommended by release {answer.release}, over TensorFlow Serving's REST API", title_justify="left")
+    for name in ("rank", "item", "title", "score"):
+        future.add_column(name, justify="left" if name == "title" else "right")
+    for rank, item in enumerate(answer.recommended, start=1):
+        future.add_row(str(rank), item.item_id, item.title, f"{item.score:.3f}")
+    console.print()
+    console.print(past)
+    console.print(future)
+    console.print(f"\nThe same with curl, while `winnow serve` runs:\n  {answer.curl}", markup=False, soft_wrap=True)

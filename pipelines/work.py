@@ -1,0 +1,87 @@
+"""What the commands do, apart from how they show it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from components.config import PipelineConfig
+from components.errors import ServingError
+from pipelines.terminal import NodeProgress
+from serving.model_server.model_config import ModelConfig, config_text
+from serving.model_server.process import EmbeddedServer
+
+if TYPE_CHECKING:
+    from pipelines.ask import Answer
+
+MODELS = ("retrieval", "ranker")
+
+
+def run_and_report(
+    config: PipelineConfig, workdir: Path, from_node: str | None, cache: bool, console: Console, silent: bool = False
+) -> dict[str, Any]:
+    """Run the pipeline, write the report, and say how it ended."""
+    progress = NodeProgress(console, silent)
+    progress.begin(f"{config.name} → {workdir}   log: {workdir / 'run.log'}")
+    # TFX takes 10 s or more to import, so it is imported when the terminal already says so.
+    from pipelines.local_runner import run
+    from pipelines.report import write_report
+
+    try:
+        run(config, workdir, from_node, cache, progress)
+    finally:
+        seconds = progress.stop()
+    report = write_report(workdir, workdir / "report.html")
+    return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(report)}
+
+
+def outcome(workdir: Path) -> dict[str, Any]:
+    """How the last run ended: the release, the reasons if there is none, and the headline metrics."""
+    release = json.loads(_latest(workdir, "Pusher", "release").joinpath("release.json").read_text())
+    judged = json.loads(_latest(workdir, "FunnelEvaluator", "evaluation").joinpath("evaluation.json").read_text())
+    metrics = {system: values["ndcg@10"] for system, values in judged["metrics"].items()}
+    return {**release, "query_count": judged["query_count"], "ndcg@10": metrics}
+
+
+def _latest(workdir: Path, node: str, output: str) -> Path:
+    """The folder of a node's newest output: TFX numbers them by execution."""
+    return max((workdir / "artifacts" / node / output).iterdir(), key=lambda folder: int(folder.name))
+
+
+def served_models(workdir: Path) -> list[ModelConfig]:
+    """The models of the work directory's releases.
+
+    Raises:
+      ServingError: nothing has been released.
+    """
+    models = [ModelConfig(name, (workdir / "releases" / "models" / name).resolve()) for name in MODELS]
+    if not all(model.base_path.is_dir() for model in models):
+        raise ServingError(f"{workdir}: holds no release yet; `winnow run --workdir {workdir}` makes one")
+    return models
+
+
+def server_command(workdir: Path, port: int, rest_port: int) -> list[str]:
+    """The command line of a model server for the releases of ``workdir``."""
+    config = workdir / "models.config"
+    models = served_models(workdir)
+    config.write_text(config_text(models))
+    return [
+        sys.executable, "-m", "serving.model_server", f"--port={port}", f"--rest_api_port={rest_port}",
+        f"--model_config_file={config}",
+    ]  # fmt: skip
+
+
+def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answer":
+    """A user's recommendations, from the server at ``url`` or from one that lives as long as the question."""
+    from components.push.registry import Registry
+    from pipelines.ask import ask
+
+    registry = Registry(workdir / "releases")
+    body = workdir / "query.json"
+    if url is not None:
+        return ask(registry, url, user, count, body, url)
+    shown_url = "http://127.0.0.1:8501"
+    with EmbeddedServer(served_models(workdir)) as server:
+        return ask(registry, server.rest_url, user, count, body, shown_url)

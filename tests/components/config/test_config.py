@@ -1,0 +1,249 @@
+"""The settings: defaults, paths, and the message for each thing that can be wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config import FeatureKind, FileFormat, PipelineConfig, load_config, parse_config
+from components.errors import ConfigError
+from components.features.item import NAMES
+from components.schema import samples as names
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "name": "shop",
+        "dataset": {
+            "events": {"path": "e.csv", "columns": {"user_id": "u", "item_id": "i", "timestamp": "t"}},
+            "tasks": {"interact": {}},
+        },
+    }
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The minimal settings with the value at a dotted path, or without it (None)."""
+    raw = minimal()
+    section = raw
+    *parents, last = path.split(".")
+    for key in parents:
+        section = section.setdefault(key, {})
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    return raw
+
+
+def item_feature(feature: dict[str, Any]) -> dict[str, Any]:
+    """An item table with this one feature."""
+    return {"path": "i.csv", "id": "i", "features": {"a": feature}}
+
+
+def parsed(raw: dict[str, Any]) -> PipelineConfig:
+    return parse_config(yaml.safe_dump(raw), origin="shop.yaml")
+
+
+def refusal(raw: dict[str, Any] | str) -> str:
+    with pytest.raises(ConfigError) as error:
+        parse_config(raw if isinstance(raw, str) else yaml.safe_dump(raw), origin="shop.yaml")
+    assert error.value.exit_code == 2
+    return str(error.value)
+
+
+def test_defaults() -> None:
+    config = parsed(minimal())
+    events = config.dataset.events
+    assert (events.format, events.delimiter, events.quote) == (FileFormat.CSV, ",", '"')
+    assert (events.timestamp_unit, events.type) == ("s", "event")
+    assert (events.late_after_s, events.max_reject_share) == (3600, 0.01)
+    assert config.dataset.context == ("hour", "weekday")
+    assert (config.dataset.items, config.dataset.users) == (None, None)
+    assert (config.dataset.item_features, config.dataset.user_features) == ({}, {})
+    assert config.dataset.tasks["interact"].weight == 1.0
+    assert config.positive_task == "interact"
+    assert config.samples.impressions is None
+    assert (config.samples.split.kind, config.samples.split.eval, config.samples.split.test) == ("time", 0.1, 0.1)
+    assert config.validation.stop_at == "error"
+
+
+def test_json_round_trip() -> None:
+    """The nodes of the pipeline are given the settings as JSON."""
+    raw = minimal()
+    raw["dataset"]["items"] = item_feature({"column": "t", "kind": "multi_valued"})
+    raw["samples"] = {"split": {"kind": "leave_last_out"}, "history_types": ["add-to-cart"]}
+    config = parsed(raw)
+    assert parse_config(config.model_dump_json(), origin="node") == config
+    assert config.dataset.item_features["a"].kind is FeatureKind.MULTI_VALUED
+
+
+def test_relative_paths_count_from_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    raw = minimal()
+    raw["dataset"]["events"]["path"] = "../data/events-*.csv"
+    raw["dataset"]["users"] = {"path": str(tmp_path / "users.csv"), "id": "u"}
+    (tmp_path / "configs" / "shop.yaml").write_text(yaml.safe_dump(raw))
+    monkeypatch.chdir(tmp_path / "configs")
+    for path in (tmp_path / "configs" / "shop.yaml", Path("shop.yaml")):
+        dataset = load_config(path).dataset
+        assert dataset.events.path == tmp_path / "data" / "events-*.csv"
+        assert dataset.users is not None
+        assert dataset.users.path == tmp_path / "users.csv"
+
+
+def test_missing_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "no.yaml")
+    assert str(error.value) == (
+        f"{tmp_path / 'no.yaml'}: cannot be read (No such file or directory); wanted a YAML config, as `winnow init` writes"
+    )
+
+
+def test_config_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(ConfigError, match=r"c.yaml: is not UTF-8 text \(byte 6\)"):
+        load_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", "shop.yaml: found an empty file, wanted a mapping with the keys name and dataset"),
+        ("- a", "shop.yaml: found a list, wanted a mapping with the keys name and dataset"),
+        ("a: [", "shop.yaml: is not valid YAML: "),
+        ("name: a\nname: b", "shop.yaml: is not valid YAML: the key 'name' is given twice"),
+    ],
+)
+def test_no_yaml_mapping(text: str, wanted: str) -> None:
+    assert refusal(text).startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wanted"),
+    [
+        # unknown and misspelt keys
+        ("dataset.events.colums", {}, "@: unknown key; did you mean columns?"),
+        ("dataset.tasks.interact.wen", "x", "@: unknown key; did you mean when?"),
+        ("dataset.items", {"path": "i", "id": "i", "titel": "t"}, "@.titel: unknown key; did you mean title?"),
+        ("dataset.items", item_feature({"column": "a", "kind": "text", "seperator": ","}),
+         "@.features.a.seperator: unknown key; did you mean separator?"),
+        ("dataset.events.context", {"device": {"colum": "d"}}, "@.device.colum: unknown key; did you"),
+        ("samples.split", {"share": 1}, "@.share: unknown key; wanted one of: kind, eval, test"),
+        ("frobnicate", 1, "@: unknown key; wanted one of: name, description, dataset, samples, validation,"),
+        # missing keys
+        ("dataset", None, "@: is missing, and has no default"),
+        ("dataset.events.columns.user_id", None, "@: is missing, and has no default"),
+        ("dataset.tasks", {}, "@: found {}, dictionary should have at least 1 item"),
+        # wrong types and values
+        ("name", "My Shop", "@: found 'My Shop', string should match pattern"),
+        ("dataset.events.timestamp_unit", "minutes", "@: found 'minutes', input should be 's', 'ms'"),
+        ("dataset.events.format", "xlsx", "@: found 'xlsx', input should be 'csv', 'parquet' or 'jsonl'"),
+        ("dataset.events.delimiter", "::", "@: found '::', string should have at most 1 character"),
+        ("dataset.events.max_reject_share", 2, "@: found 2, input should be less than or equal"),
+        ("dataset.events.late_after_s", "soon", "@: found 'soon', input should be a valid integer"),
+        ("dataset.tasks", {"Like": {}}, "@.Like.[key]: found 'Like', string should match pattern"),
+        ("dataset.tasks", {"like": {"weight": float("nan")}}, "@.like.weight: found nan, input should be a finite"),
+        ("dataset.context", ["month"], "@.0: found 'month', input should be 'hour' or 'weekday'"),
+        ("samples.split", {"eval": 0.5}, "@.eval: found 0.5, input should be less than 0.5"),
+        ("samples.negatives", -1, "@: found -1, input should be greater than or equal to 0"),
+        ("dataset.events", "e.csv", "@: found 'e.csv', input should be a valid dictionary or instance of"),
+        # fields that do not go together
+        ("dataset.tasks", {"like": {"when": "value => 4"}},
+         "@.like: found 'value => 4', wanted a comparison of the value, such as 'value >= 4'"),
+        ("dataset.tasks", {"like": {"when": "value > 4", "kind": "regression"}},
+         "@.like: a regression task predicts the value itself and takes no `when`"),
+        ("dataset.items", item_feature({"column": "a", "kind": "text", "separator": ","}),
+         "@.features.a: separator belongs to kind multi_valued, not to text"),
+        ("dataset.items", item_feature({"column": "a", "kind": "number", "values": ["1"]}),
+         "@.features.a: values belongs to kinds categorical and multi_valued, not to number"),
+        ("dataset.items", item_feature({"column": "a", "kind": "id", "min": 1}),
+         "@.features.a: min and max belong to kind number, not to id"),
+        # names that refer to each other
+        ("samples.positive", "like", "@: found 'like', wanted one of dataset.tasks: ['interact']"),
+        ("dataset.tasks", {"dwell": {"kind": "regression"}}, "task 'dwell' is regression, wanted a binary one"),
+        ("dataset.tasks", {"buy": {"event": "buy"}},
+         "@.buy.event: there is no dataset.events.columns.type to tell events apart"),
+        ("samples.impressions", "shown", "@ needs dataset.events.columns.type, which says the type of each"),
+        ("evaluation.slices", ["country"], "@: found 'country', wanted a feature: ['hour', 'weekday']"),
+        ("dataset.events.context", {"hour": {"column": "h"}},
+         "dataset: events.context: ['hour'] is also a context that the time of the request gives; wanted another name"),
+    ],
+)  # fmt: skip
+def test_each_wrong_key_is_named_with_what_was_found_and_wanted(path: str, value: Any, wanted: str) -> None:
+    message = refusal(changed(path, value))
+    assert message.startswith("shop.yaml:\n  ")
+    assert wanted.replace("@", path) in message
+
+
+def test_several_wrong_keys_are_told_at_once() -> None:
+    raw = changed("dataset.events.format", "xlsx")
+    raw["samples"] = {"seeds": 1}
+    assert len(refusal(raw).splitlines()) == 3
+
+
+def test_a_long_value_is_cut() -> None:
+    assert "…, " in refusal(changed("dataset.events.format", "x" * 1000))
+
+
+def test_impressions_need_request_ids_and_outcomes() -> None:
+    raw = changed("samples.impressions", "shown")
+    raw["dataset"]["events"]["columns"]["type"] = "kind"
+    assert "samples.impressions needs dataset.events.columns.request_id, which joins an outcome to its" in refusal(raw)
+    raw["dataset"]["events"]["columns"]["request_id"] = "request"
+    assert (
+        "dataset.tasks.interact: is true of every impression (samples.impressions); wanted the outcome that it asks "
+        "for, such as event: click"
+    ) in refusal(raw)
+    raw["dataset"]["tasks"] = {"click": {"event": "click"}}
+    assert parsed(raw).samples.impressions == "shown"
+
+
+@pytest.mark.parametrize("name", ["item_id", "history_kind", "label_x", "user_count_view", "position"])
+def test_a_feature_cannot_take_the_name_of_a_sample_s_own_column(name: str) -> None:
+    features = {name: {"column": "c", "kind": "categorical"}}
+    message = refusal(changed("dataset.items", {"path": "i", "id": "i", "features": features}))
+    assert f"dataset: items.features.{name}: this name is taken by the samples' own columns (item_id, item_prob," in message
+    assert "give the feature another one (its column may keep it)" in message
+
+
+def test_item_and_user_features_have_different_names() -> None:
+    raw = minimal()
+    for table in ("items", "users"):
+        raw["dataset"][table] = {"path": "p", "id": "i", "features": {"region": {"column": "r", "kind": "categorical"}}}
+    assert "dataset: ['region'] names both an item and a user feature; wanted different names" in refusal(raw)
+
+
+def test_every_column_of_the_samples_is_reserved() -> None:
+    """The list in the config, which cannot import the schema, against the schema."""
+    from components.config.dataset import RESERVED_NAMES, RESERVED_PREFIXES
+
+    raw = minimal()
+    with_impressions = changed("samples.impressions", "shown")
+    with_impressions["dataset"]["events"]["columns"] |= {"type": "k", "request_id": "r"}
+    with_impressions["dataset"]["tasks"] = {"click": {"event": "click"}}
+    for settings in (raw, with_impressions):
+        for name in names.feature_spec(parsed(settings), ("view",)):
+            assert name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES), name
+    assert len(NAMES) == 3
+
+
+def test_thresholds() -> None:
+    raw = minimal()
+    raw["dataset"]["tasks"] = {"like": {"when": "value >= 4"}, "bad": {"when": "value<-0.5"}}
+    tasks = parsed(raw).dataset.tasks
+    assert tasks["like"].threshold == (">=", 4.0)
+    assert tasks["bad"].threshold == ("<", -0.5)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parsed(minimal()).name = "other"  # type: ignore[misc]
+
+
+def test_the_shipped_configs_load() -> None:
+    folder = Path(__file__).parents[3] / "infra" / "config"
+    configs = sorted(folder.glob("*.yaml"))
+    assert configs
+    for path in configs:
+        load_config(path)
