@@ -14,11 +14,11 @@ import tfx.v1 as tfx
 
 from components.config import parse_config
 from components.errors import ServingError
-from components.funnel.towers import read_examples
 from components.schema import samples as names
 from components.schema.artifact_types import FeatureSnapshot, ReleaseCheck
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
+from components.training.exported import read_examples
 from serving.inference import ModelClient
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer

@@ -17,11 +17,11 @@ from components.errors import raised_in_worker
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
 from components.funnel.seen import seen_before
-from components.funnel.towers import read_examples
 from components.schema import samples as names
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex, RecommendationLists
 from components.schema.catalogue import read_items
 from components.schema.features import REQUESTS_FOLDER
+from components.training.exported import read_examples
 
 
 @tfx.dsl.components.component(use_beam=True)

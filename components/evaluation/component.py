@@ -18,13 +18,13 @@ from components.evaluation.gate import AbResult
 from components.evaluation.queries import Queries, test_queries
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
-from components.funnel.towers import Ranker
 from components.index.index import load_vectors
 from components.push.registry import Registry
 from components.schema import samples as names
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
 from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
+from components.training.exported import Ranker
 
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from components.config import PipelineConfig
 from components.errors import DataError
 from components.funnel.seen import PAD, padded, seen_before
-from components.funnel.towers import read_examples
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.events import CONTEXT_PREFIX
 from components.schema.request import stored_values
+from components.training.exported import read_examples
 
 
 @dataclass(frozen=True)

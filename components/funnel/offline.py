@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.funnel.towers import Ranker, Towers
 from components.index.index import Index
+from components.training.exported import Ranker, Towers
 
 PAD = -1
 REQUESTS_AT_ONCE = 512

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.funnel.offline import OfflineFunnel
-from components.funnel.towers import Ranker, Towers
 from components.index.index import ScannIndex, load_vectors
+from components.training.exported import Ranker, Towers
 
 
 @dataclass(frozen=True)

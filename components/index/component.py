@@ -9,9 +9,9 @@ import tfx.v1 as tfx
 
 from components.config import parse_config
 from components.errors import GateError
-from components.funnel.towers import Towers, read_examples
 from components.index.index import FACTS_FILE, ExactIndex, ScannIndex, kind_of, recall_against, save_vectors
 from components.schema.artifact_types import ItemIndex
+from components.training.exported import Towers, read_examples
 
 MEASURED_QUERIES = 2_000
 K = 100

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from components.config import PipelineConfig
 from components.config.dataset import FeatureKind, TaskConfig
 from components.features.user import MOMENT_BITS, UserPast, UserValues
-from components.samples.plan import SamplePlan
+from components.samples.plan import EVENTS_TO_LEAVE_OUT, SamplePlan
 from components.schema import samples as names
 from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
 
@@ -137,7 +137,7 @@ class UserGroup:
         length = end - np.searchsorted(user, user, side="left")
         split = np.where(from_last == 0, TEST, np.where(from_last == 1, EVAL, TRAIN))
         # A user with fewer than three events cannot be judged and is only learnt from.
-        return np.where(length >= 3, split, TRAIN).astype(np.int8)
+        return np.where(length >= EVENTS_TO_LEAVE_OUT, split, TRAIN).astype(np.int8)
 
     def batches(self, moments: Moments, seed: tuple[int, ...]) -> Iterator[pa.RecordBatch]:
         """The samples, with the columns of ``feature_spec`` as lists."""

@@ -1,6 +1,8 @@
 """What must be known of the whole log before any sample can be made: types, split, sampling distribution."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from components.schema.events import SUMMARY_FILE, EventLogSummary, event_files,
 from components.schema.samples import history_types
 
 EVENTS_PER_BUCKET = 250_000
+EVENTS_TO_LEAVE_OUT = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,12 @@ def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set
     for key, name in wanted:
         if name is not None and name not in seen_types:
             raise DataError(f"{key}: found no event of type {name!r}; the log holds {sorted(seen_types)}")
+    for name, task in config.dataset.tasks.items():
+        if config.samples.impressions is None and task.event is not None and task.event not in types:
+            raise DataError(
+                f"dataset.tasks.{name}.event: found {task.event!r}, which is not in samples.history_types {sorted(types)}; "
+                "wanted one of them, since without impressions every sample is an event of the history"
+            )
     if not types:
         raise DataError(f"no event type is left for the history: the log holds only {sorted(seen_types)}")
 
@@ -91,6 +100,7 @@ def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set
 def _split_moments(config: PipelineConfig, event_log: Path, types: tuple[str, ...]) -> tuple[int, int]:
     split = config.samples.split
     if split.kind == "leave_last_out":
+        _check_leaves_some_out(event_log, types)
         return 1 << 62, 1 << 62
     moments = np.concatenate([day.column("timestamp_ms").to_numpy() for day in _days(event_log, types, ["timestamp_ms"])])
     places = [int(len(moments) * share) for share in (1 - split.eval - split.test, 1 - split.test)]
@@ -111,9 +121,22 @@ def _split_moments(config: PipelineConfig, event_log: Path, types: tuple[str, ..
     return eval_from, test_from
 
 
-def _days(event_log: Path, types: tuple[str, ...], columns: list[str]) -> "list[pa.Table]":
-    found = []
+def _check_leaves_some_out(event_log: Path, types: tuple[str, ...]) -> None:
+    """Raise if nobody has the three events that leave_last_out needs; a scan that mostly ends with the first day."""
+    counts: Counter[str] = Counter()
+    for day in _days(event_log, types, ["user_id"]):
+        for each in pc.value_counts(day.column("user_id")).to_pylist():
+            counts[each["values"]] += each["counts"]
+        if counts and max(counts.values()) >= EVENTS_TO_LEAVE_OUT:
+            return
+    raise DataError(
+        f"the validation and test splits are empty: samples.split.kind: leave_last_out takes the last two events of users with "
+        f"{EVENTS_TO_LEAVE_OUT} or more of type {' or '.join(types)}, and the most that any of {len(counts)} users has is "
+        f"{max(counts.values(), default=0)}; wanted more events a user, or samples.split.kind: time"
+    )
+
+
+def _days(event_log: Path, types: tuple[str, ...], columns: list[str]) -> Iterator[pa.Table]:
     for path in event_files(event_log):
         day = pq.read_table(path, columns=[*columns, "type"])
-        found.append(day.filter(pc.is_in(day.column("type"), pa.array(types, pa.string()))))
-    return found
+        yield day.filter(pc.is_in(day.column("type"), pa.array(types, pa.string())))

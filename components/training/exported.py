@@ -1,4 +1,4 @@
-"""The saved models, asked with serialized samples."""
+"""The exported models, asked with serialized samples: vectors, scores, predictions."""
 
 from pathlib import Path
 
