@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import TextIO
 
 import tfx.v1 as tfx
+from absl import logging as absl_logging
 from tfx.orchestration.pipeline import RunOptions
 
 from components.config import PipelineConfig
 from components.errors import ConfigError, WinnowError, raised_in_worker
 from pipelines.recommender import NODES, Places, create_pipeline
 
-# Beam's other local runners look for a download first, and wait for it where there is no network.
-BEAM_ARGS = ["--runner=FnApiRunner"]
+BEAM_ARGS = [
+    # Beam's other local runners look for a download first, and wait for it where there is no network.
+    "--runner=FnApiRunner",
+    # Named only so that TFX does not pack itself into an archive for remote workers, once a node, 3 s each.
+    "--sdk_container_image=unused-by-a-local-runner",
+]
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,16 @@ def _only_run(workdir: Path) -> Iterator[None]:
 @contextmanager
 def _following(on_event: Callable[[NodeEvent], None]) -> Iterator[None]:
     handler = _NodeFollower(on_event)
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.INFO)
+    logger = absl_logging.get_absl_logger()
+    verbosity = absl_logging.get_verbosity()
+    # By absl's own setting: Keras puts that back after each save, and what the logger was told by others is lost then.
+    absl_logging.set_verbosity(absl_logging.INFO)
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(level)
+        absl_logging.set_verbosity(verbosity)
 
 
 class _NodeFollower(logging.Handler):

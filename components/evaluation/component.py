@@ -84,10 +84,16 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
 def _last_release_lists(registry: Registry, version: int, queries: Queries, items: pa.Table, k: int) -> np.ndarray:
     """The last release's lists for the same requests, in rows of this catalogue."""
     parts = registry.funnel_parts(version)
-    lists = parts.load().recommend(queries.examples, np.zeros((len(queries.examples), 0), np.int32), k)
     _, item_ids = load_vectors(Path(parts.index))
-    to_row = pc.index_in(pa.array(item_ids), items.column("item_id").combine_chunks()).fill_null(-1).to_numpy()
-    return np.where(lists.ranked >= 0, to_row[np.maximum(lists.ranked, 0)], -1).astype(np.int32)
+    theirs, ours = pa.array(item_ids, pa.string()), items.column("item_id").combine_chunks()
+    lists = parts.load().recommend(queries.examples, _rows_in(theirs, ours, queries.seen), k)
+    return _rows_in(ours, theirs, lists.ranked)
+
+
+def _rows_in(catalogue: pa.Array, other: pa.Array, rows: np.ndarray) -> np.ndarray:
+    """int32, the shape of ``rows``: the places in ``catalogue`` of items given as rows of ``other``; -1 for none."""
+    places = pc.index_in(other, catalogue).fill_null(-1).to_numpy()
+    return np.where(rows >= 0, places[np.maximum(rows, 0)], -1).astype(np.int32)
 
 
 def _judge_predictions(config: PipelineConfig, parts: FunnelParts, queries: Queries) -> dict:

@@ -56,7 +56,7 @@ class UserPast:
         keys = (self.user << MOMENT_BITS) | self.timestamp_ms
         moments = (user << MOMENT_BITS) | timestamp_ms
         begin = np.searchsorted(keys, user << MOMENT_BITS)
-        end = np.searchsorted(keys, moments, side="right")
+        end = np.searchsorted(keys, moments, side="left")
         counts = self.forgotten_counts[user].astype(np.float32)
         for code in range(counts.shape[1]):
             of_type = keys[self.type == code]

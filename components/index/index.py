@@ -1,6 +1,7 @@
 """Two indexes with one interface: ``search``, ``save``, ``load``. Rows are places in the catalogue."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -12,15 +13,18 @@ from components.errors import ArtifactError
 
 VECTORS_FILE, IDS_FILE, SCANN_FOLDER, FACTS_FILE = "vectors.npy", "item_ids.json", "scann", "index.json"
 QUERIES_AT_ONCE = 1_024
+MISSING = -1  # the row of a place for which no item was found
+_REORDER = re.compile(r"approx_num_neighbors: (\d+)")  # in ScaNN's own config
 
 
 class Index(Protocol):
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Rows and scores [num_queries, k] of the best items, best first.
+        """Rows and scores [num_queries, min(k, number of items)] of the best items, best first.
+
+        Where fewer are found, the rows end with -1 and the scores with minus infinity.
 
         Args:
           queries: float32 [num_queries, dim].
-          k: at most the number of items.
         """
 
 
@@ -49,6 +53,8 @@ class ScannIndex:
 
     def __init__(self, searcher: Any, item_count: int) -> None:
         self._searcher, self._item_count = searcher, item_count
+        reorder = _REORDER.search(searcher.config())
+        self._reorder = int(reorder[1]) if reorder else 0
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], settings: IndexConfig) -> Self:
@@ -65,9 +71,22 @@ class ScannIndex:
 
     @classmethod
     def load(cls, folder: Path, item_count: int) -> Self:
+        """The index of ``item_count`` items that ``save`` has written, wherever it lies now.
+
+        Raises:
+          ArtifactError: a file is missing or damaged, or it is an index of another number of items.
+        """
         from scann import scann_ops_pybind
 
-        return cls(scann_ops_pybind.load_searcher(str(folder / SCANN_FOLDER)), item_count)
+        try:
+            if not (folder / SCANN_FOLDER / "scann_assets.pbtxt").exists():
+                raise ArtifactError(f"{folder / SCANN_FOLDER}: holds no ScaNN index; build it again")
+            searcher = scann_ops_pybind.load_searcher(str(folder / SCANN_FOLDER))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ArtifactError(f"{folder / SCANN_FOLDER}: is no readable ScaNN index ({error}); build it again") from error
+        if searcher.size() != item_count:
+            raise ArtifactError(f"{folder / SCANN_FOLDER}: holds {searcher.size()} items, wanted {item_count}; build it again")
+        return cls(searcher, item_count)
 
     def save(self, folder: Path) -> None:
         (folder / SCANN_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -75,8 +94,11 @@ class ScannIndex:
 
     def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         k = min(k, self._item_count)
-        rows, scores = self._searcher.search_batched(queries, final_num_neighbors=k, pre_reorder_num_neighbors=2 * k)
-        return rows.astype(np.int32), scores
+        rows, scores = self._searcher.search_batched(
+            queries, final_num_neighbors=k, pre_reorder_num_neighbors=max(2 * k, self._reorder)
+        )
+        found = ~np.isnan(scores)  # ScaNN fills up with row 0 and NaN where the leaves it searched hold fewer items
+        return np.where(found, rows, MISSING).astype(np.int32), np.where(found, scores, -np.inf).astype(np.float32)
 
 
 def kind_of(item_count: int, settings: IndexConfig) -> str:
@@ -105,7 +127,7 @@ def load_vectors(folder: Path) -> tuple[NDArray[np.float32], list[str]]:
     try:
         vectors = np.load(folder / VECTORS_FILE, allow_pickle=False)
         item_ids = json.loads((folder / IDS_FILE).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise ArtifactError(f"{folder}: is no readable item index ({error}); build it again") from error
     if len(vectors) != len(item_ids):
         raise ArtifactError(f"{folder}: holds {len(vectors)} vectors and {len(item_ids)} item ids; wanted as many")

@@ -65,8 +65,8 @@ def _initializer() -> keras.initializers.Initializer:
 
 
 def dense_stack(widths: tuple[int, ...], dropout: float, name: str) -> keras.Sequential:
-    """Dense layers with ReLU, each followed by dropout."""
+    """Dense layers with ReLU, each followed by dropout; what comes in goes out where there are none."""
     layers: list[keras.layers.Layer] = []
     for width in widths:
         layers += [keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(dropout)]
-    return keras.Sequential(layers, name=name)
+    return keras.Sequential(layers or [keras.layers.Identity()], name=name)

@@ -23,8 +23,10 @@ class ItemTower(keras.layers.Layer):
         self._table = table
         self._id_dropout = id_dropout
         self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
-        self._features = FeatureVectors(table.slots, dim) if table.slots else None
-        self._mix = keras.Sequential([dense_stack(hidden, dropout, "hidden"), keras.layers.Dense(dim)], name="mix")
+        self._features = self._mix = None
+        if table.slots:
+            self._features = FeatureVectors(table.slots, dim)
+            self._mix = keras.Sequential([dense_stack(hidden, dropout, "hidden"), keras.layers.Dense(dim)], name="mix")
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32 [batch, dim] from int32 [batch]."""
@@ -35,7 +37,7 @@ class ItemTower(keras.layers.Layer):
             hidden = tf.random.uniform(tf.shape(id_rows)) < self._id_dropout
             id_rows = tf.where(hidden, 0, id_rows)
         ids = self._ids(id_rows)
-        if self._features is None:
+        if self._features is None or self._mix is None:
             return ids
         return ids + self._mix(tf.concat([ids, self._features(features)], axis=-1), training=training)
 

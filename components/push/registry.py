@@ -59,9 +59,20 @@ class Registry:
         return sorted(int(name) for name in found if name.isdigit())
 
     def current(self) -> int | None:
-        """The version that is served, None before the first release."""
+        """The version that is served, None before the first release.
+
+        Raises:
+          ArtifactError: the note of it is damaged.
+        """
         path = self.folder / CURRENT_FILE
-        return int(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        text = path.read_text()
+        if not text.isdigit():
+            raise ArtifactError(
+                f"{path}: found {text!r}, wanted the number of a release; published versions are {self.versions() or 'none'}"
+            )
+        return int(text)
 
     def next_version(self) -> int:
         taken = [path.name for pattern in ("bundles/*", "models/*/*") for path in self.folder.glob(pattern)]
@@ -131,7 +142,8 @@ class Registry:
         """
         version = self.next_version()
         incoming = self.folder / f".incoming-{version}"
-        shutil.rmtree(incoming, ignore_errors=True)
+        for left in self.folder.glob(".incoming-*"):  # by a crash
+            shutil.rmtree(left)
         copies = {f"models/{model}/{version}": source for model, source in models.items()}
         copies |= {f"bundles/{version}/{part}": source for part, source in parts.items()}
         files: dict[str, str] = {}

@@ -24,7 +24,7 @@ from components.training.loop import train
 from components.training.recall import Recall
 from components.training.signature import query_signature, to_samples_form
 
-MEASURED_SAMPLES = 3_000
+MEASURED_SAMPLES = 2_000
 RECOMMENDED = 100
 
 

@@ -300,9 +300,9 @@ def _single(values: pa.Array) -> pa.ListArray:
 
 
 def _present(values: pa.Array, present: NDArray[np.bool_]) -> pa.ListArray:
-    """One value in each list, or none."""
+    """One value, or null: statistics count an empty list as a value that is there, and would miss an empty feature."""
     offsets = np.concatenate([[0], np.cumsum(present)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.filter(pa.array(present)))
+    return pa.ListArray.from_arrays(pa.array(offsets), values.filter(pa.array(present)), mask=pa.array(~present))
 
 
 def _feature(column: pa.ChunkedArray, rows: pa.Array, kind: FeatureKind, moment: NDArray[np.int64]) -> pa.ListArray:

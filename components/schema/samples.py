@@ -98,7 +98,7 @@ def schema_proto(config: PipelineConfig, types: tuple[str, ...]) -> schema_pb2.S
         column = columns.get(name) or contexts.get(name)
         values = getattr(column, "values", None)
         if values:
-            feature.string_domain.value.extend(values)
+            feature.string_domain.value.extend([*values, ""])  # which stands for an unknown one
         if isinstance(column, FeatureColumn) and column.kind is FeatureKind.NUMBER:
             if not single:
                 feature.presence.min_count = 1

@@ -1,0 +1,64 @@
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.training.inputs import evaluation_batches, training_batches, transformed
+
+ROWS, BLOCK = 103, 20
+
+
+def blocks() -> tf.data.Dataset:
+    """Numbers 0 to 102 with their squares, in blocks of 20."""
+    numbers = np.arange(ROWS)
+    return tf.data.Dataset.from_tensor_slices({"number": numbers, "square": numbers**2}).batch(BLOCK)
+
+
+def epoch(batches: tf.data.Dataset) -> list[int]:
+    return [int(number) for batch in batches for number in batch["number"]]
+
+
+def test_every_row_once_an_epoch_but_for_the_remainder() -> None:
+    batches = training_batches(blocks(), 10, seed=3)
+    assert [len(batch["number"]) for batch in batches] == [10] * 10
+    dealt = epoch(batches)
+    assert len(set(dealt)) == len(dealt) == 100
+    assert set(dealt) < set(range(ROWS))
+
+
+def test_the_rows_of_a_sample_stay_together() -> None:
+    for batch in training_batches(blocks(), 10, seed=3):
+        np.testing.assert_array_equal(batch["square"], batch["number"] ** 2)
+
+
+def test_epochs_differ_in_order() -> None:
+    batches = training_batches(blocks(), 10, seed=3)
+    assert epoch(batches) != epoch(batches)
+
+
+def test_evaluation_has_every_row_in_order() -> None:
+    batches = evaluation_batches(blocks(), 32)
+    assert [epoch(batches), epoch(batches)] == [list(range(ROWS))] * 2
+
+
+def test_files_become_transformed_blocks(small_shop: Any, tmp_path: Any) -> None:
+    countries = ["DE", "FR", "BR", "DE", "JP"]
+    for number, part in enumerate((countries[:3], countries[3:])):
+        with tf.io.TFRecordWriter(str(tmp_path / f"part-{number}.gz"), "GZIP") as writer:
+            for country in part:
+                writer.write(small_shop.sample(country=country, user_id=country))
+    files = [str(path) for path in tmp_path.glob("*.gz")]
+
+    def read(shuffled: bool) -> list[tuple[bytes, int]]:
+        dataset = transformed(files, small_shop.transform, ["country", "user_id"], lambda block: block, shuffled)
+        (block,) = dataset
+        assert block.keys() == {"country", "user_id"}
+        return list(zip(block["user_id"].numpy().tolist(), block["country"].numpy().tolist(), strict=True))
+
+    expected = {b"DE": 1, b"FR": 2, b"JP": 3, b"BR": 0}
+    assert (
+        sorted(read(shuffled=False))
+        == sorted(read(shuffled=True))
+        == sorted((country.encode(), expected[country.encode()]) for country in countries)
+    )
+    assert read(shuffled=False) == read(shuffled=False)

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.config.pipeline import TrainingConfig
+from components.training.loop import HISTORY_FILE, train
+
+
+class Counter(keras.Model):
+    """Its one weight is the number of the epochs so far, one step each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs = self.add_weight("epochs", initializer="zeros")
+
+    def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.epochs.assign_add(1.0)
+        return {"loss": self.epochs}
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs
+
+
+def run(folder: Path, metrics: list[float], epochs: int, patience: int) -> tuple[float, list[float]]:
+    """The weight that is left, and the epochs that were measured, with these metrics after each."""
+    model, measured = Counter(), []
+
+    def measure() -> dict[str, float]:
+        measured.append(float(model.epochs))
+        return {"recall": metrics[len(measured) - 1], "other": 0.0}
+
+    batches = tf.data.Dataset.from_tensors(tf.zeros([1, 1]))
+    train(model, batches, measure, "recall", TrainingConfig(epochs=epochs, patience=patience), folder)
+    return float(model.epochs), measured
+
+
+def test_stops_when_the_best_is_old_and_keeps_it(tmp_path: Path) -> None:
+    # The best is the second epoch; two epochs without a better one end it after the fourth.
+    assert run(tmp_path, [0.1, 0.5, 0.4, 0.5, 0.9], epochs=5, patience=2) == (2, [1, 2, 3, 4])
+    record = json.loads((tmp_path / HISTORY_FILE).read_text())
+    assert (record["metric"], record["best_epoch"]) == ("recall", 2)
+    assert record["curves"] == {"loss": [1, 2, 3, 4], "recall": [0.1, 0.5, 0.4, 0.5], "other": [0, 0, 0, 0]}
+
+
+def test_goes_on_while_it_gets_better(tmp_path: Path) -> None:
+    assert run(tmp_path, [0.1, 0.0, 0.2, 0.1], epochs=4, patience=2) == (3, [1, 2, 3, 4])
+
+
+def test_a_metric_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
+    assert run(tmp_path, [0.3, np.nan, np.nan, 0.9], epochs=4, patience=2) == (1, [1, 2, 3])
