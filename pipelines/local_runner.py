@@ -107,13 +107,14 @@ class _NodeFollower(logging.Handler):
     def __init__(self, on_event: Callable[[NodeEvent], None]) -> None:
         super().__init__(logging.INFO)
         self._on_event = on_event
-        self._started, self._cached = 0.0, False
+        self._started, self._cached, self._place = 0.0, False, 0
 
     def emit(self, record: logging.LogRecord) -> None:
         message = str(record.msg)
         node = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
         if message == "Component %s is running.":
             self._started, self._cached = time.monotonic(), False
+            self._place += 1
             self._tell(node, None)
         elif "cached execution" in message:
             self._cached = True
@@ -121,5 +122,4 @@ class _NodeFollower(logging.Handler):
             self._tell(node, time.monotonic() - self._started)
 
     def _tell(self, node: str, seconds: float | None) -> None:
-        if node in NODES:
-            self._on_event(NodeEvent(node, NODES.index(node) + 1, len(NODES), seconds, self._cached))
+        self._on_event(NodeEvent(node, self._place, len(NODES), seconds, self._cached))

@@ -15,6 +15,7 @@ MAX_ROWS = 40
 class Cell(NamedTuple):
     text: str
     tone: Tone = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Tiles:
 class Chart:
     """An ``<svg>`` element of ours under a title; it is not escaped again."""
 
+    kind: ClassVar = "chart"
     title: str
     svg: Markup
     note: str = ""
@@ -44,13 +46,6 @@ class Chart:
     @classmethod
     def of(cls, title: str, svg: str, note: str = "") -> "Chart":
         return cls(title, Markup(svg), note)  # noqa: S704  matplotlib has escaped the text in it
-
-
-@dataclass(frozen=True)
-class Charts:
-    kind: ClassVar = "charts"
-    charts: list[Chart]
-    small: bool = False  # three in a row instead of two
 
 
 @dataclass(frozen=True)
@@ -82,6 +77,15 @@ class Table:
     ) -> "Table":
         cells = [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows[:limit]]
         return cls(title, columns, cells, text_columns, max(0, len(rows) - limit), folded)
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts, and tables as narrow as they, two in a row where there is room; ``small``: three."""
+
+    kind: ClassVar = "charts"
+    charts: Sequence[Chart | Table]
+    small: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ BAR_HEIGHT = 24
 ACCENT, GOOD, BAD, PALE = "#2563eb", "#15803d", "#b91c1c", "#cbd5e1"
 SYSTEM_COLOURS = {
     "funnel": ACCENT,
-    "last_release": "#7c3aed",
-    "recall_only": "#0d9488",
+    "last_release": "#db2777",
+    "recall_only": "#f59e0b",
     "item_to_item": "#94a3b8",
     "popularity": PALE,
 }
-SERIES_COLOURS = ("#2563eb", "#f59e0b", "#0d9488", "#db2777", "#7c3aed", "#65a30d", "#0ea5e9", "#94a3b8")
+SERIES_COLOURS = ("#3b82f6", "#f59e0b", "#0d9488", "#db2777", "#7c3aed", "#65a30d", "#0ea5e9", "#94a3b8")
 COUNT = FuncFormatter(lambda value, _: compact(value))
 
 
@@ -52,7 +52,7 @@ def system_bars(
         axes.set_yticks(range(len(systems)), [system_label(system) for system in systems], color=INK)
         axes.set_xlim(min([*found, 0.0]), (max([*ends, 0.0]) or 1.0) * 1.16)
         axes.xaxis.set_major_locator(MaxNLocator(4 if small else 6))
-        _rows(axes)
+        _rows(axes, len(systems))
         if not small:
             axes.set_xlabel(metric)
 
@@ -81,15 +81,14 @@ def slice_bars(
             dots = [(values[system], place) for place, (_, _, values) in enumerate(rows) if system in values]
             if dots:
                 x, y = zip(*dots, strict=True)
-                colour = INK if system == "popularity" else SYSTEM_COLOURS[system]
-                face = "white" if system == "popularity" else colour
-                axes.scatter(x, y, s=30, color=face, edgecolors=[colour], linewidths=1.2, zorder=3, label=system_label(system))
+                face = "white" if system == "popularity" else SYSTEM_COLOURS[system]
+                axes.scatter(x, y, s=38, color=face, edgecolors=[INK], linewidths=1, zorder=3, label=system_label(system))
         axes.axvline(overall, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), label="funnel, all")
         axes.set_yticks(places, [f"{shortened(label, 22)} ({compact(count)})" for label, count, _ in rows], color=INK)
         axes.set_xlabel(metric)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        _rows(axes)
+        _rows(axes, len(rows))
         _legend_above(axes, 4)
 
     shown = ", ".join(f"{label} {values.get('funnel', 0.0):.3f}" for label, _, values in rows)
@@ -143,7 +142,7 @@ def index_recall(name: str, recall: float, gate: float) -> str:
         axes.barh([0], [1 - start], left=start, color=GRID, height=0.5)
         axes.barh([0], [recall - start], left=start, color=GOOD if recall >= gate else BAD, height=0.5)
         axes.axvline(gate, color=INK, linewidth=2)
-        axes.text(gate, 0.36, f"gate {gate:g}", ha="center", va="bottom", fontsize=SMALL_PX, color=INK)
+        axes.annotate(f"gate {gate:g}", (gate, 0.34), (-6, 0), textcoords="offset points", ha="right", fontsize=SMALL_PX)
         axes.set_xlim(start, 1)
         axes.set_ylim(-0.4, 0.7)
         axes.set_yticks([])
@@ -169,13 +168,15 @@ def timeline(
 
     def draw(axes: Axes) -> None:
         x = [_place(day) for day in days]
+        x.append(x[-1] + (x[1] - x[0] if len(x) > 1 else 1))  # a day is as wide as the one before it
+        steps = [[*values, values[-1]] for values in series.values()]
         axes.xaxis_date()
-        axes.stackplot(x, *series.values(), labels=list(series), colors=SERIES_COLOURS, alpha=0.85, linewidth=0)
-        axes.set_xlim(x[0], max(x[-1], x[0] + 1))
+        axes.stackplot(x, *steps, labels=list(series), colors=SERIES_COLOURS, alpha=0.85, linewidth=0, step="post")
+        axes.set_xlim(x[0], x[-1])
         axes.set_ylim(bottom=0)
-        for mark, day in marks.items():
+        for place, (mark, day) in enumerate(marks.items()):
             axes.axvline(_place(day), color=INK, linewidth=1, linestyle=(0, (4, 3)))
-            axes.annotate(mark, (_place(day), 1), (3, -2), xycoords=("data", "axes fraction"),
+            axes.annotate(mark, (_place(day), 1), (3, -2 - 13 * place), xycoords=("data", "axes fraction"),
                           textcoords="offset points", va="top", fontsize=SMALL_PX)  # fmt: skip
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0) if share else COUNT)
         axes.set_ylabel(measure)
@@ -201,7 +202,7 @@ def top_items(name: str, rows: Sequence[tuple[str, Mapping[str, int]]]) -> str:
         axes.xaxis.set_major_formatter(COUNT)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("events")
-        _rows(axes)
+        _rows(axes, len(rows))
         if len(types) > 1:
             _legend_above(axes, 4)
 
@@ -246,7 +247,7 @@ def ranking_slices(name: str, metric: str, rows: Sequence[tuple[str, int, float]
         axes.set_yticks(range(len(rows)), [f"{shortened(label, 26)} ({compact(count)})" for label, count, _ in rows], color=INK)
         axes.set_xlabel(metric)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        _rows(axes)
+        _rows(axes, len(rows))
 
     shown = ", ".join(f"{label} {value:.3f}" for label, _, value in rows)
     return svg(name, f"{metric} by slice: {shown}.", (WIDTH, 21 * len(rows) + 76), draw)
@@ -270,7 +271,7 @@ def timings(name: str, rows: Sequence[tuple[str, float, str]]) -> str:
         axes.set_yticks(range(len(rows)), [node for node, _, _ in rows], color=INK)
         axes.set_xlim(0, longest * 1.2)
         axes.set_xlabel("seconds")
-        _rows(axes)
+        _rows(axes, len(rows))
 
     shown = ", ".join(f"{node} {duration(seconds) if state == 'complete' else state}" for node, seconds, state in rows)
     return svg(name, f"Time of each node: {shown}.", (WIDTH, BAR_HEIGHT * len(rows) + 52), draw)
@@ -281,9 +282,9 @@ def _place(day: date) -> float:
     return float((day - EPOCH).days)
 
 
-def _rows(axes: Axes) -> None:
+def _rows(axes: Axes, count: int) -> None:
     """First row on top; only the vertical lines of the grid."""
-    axes.invert_yaxis()
+    axes.set_ylim(count - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
 

@@ -82,13 +82,14 @@ def by_day(days: list[date], series: Mapping[str, list[float]]) -> tuple[list[da
     Returns:
       The days, or the first ones of each group; the values; the days in a group.
     """
-    place = np.array([(day - days[0]).days for day in days])
+    first = min(days)
+    place = np.array([(day - first).days for day in days])
     length = int(place.max()) + 1
     step = -(-length // MAX_POINTS)
     groups = place // step
     sizes = np.minimum(step, length - np.arange(groups.max() + 1) * step)
     thinned = {name: (np.bincount(groups, weights=values) / sizes).tolist() for name, values in series.items()}
-    return [days[0] + timedelta(days=int(group) * step) for group in range(groups.max() + 1)], thinned, step
+    return [first + timedelta(days=int(group) * step) for group in range(groups.max() + 1)], thinned, step
 
 
 def _statistics_charts(statistics: Statistics) -> list[Chart]:

@@ -15,20 +15,23 @@ def calibration_blocks(evaluation: Json) -> list[Block]:
     if not prediction:
         reason = "No task can be judged: each has drawn negatives, or outcomes of one kind only, in the test split."
         return [Notice(reason)]
-    rows = [
-        [task, *(words.decimal(found.get(key)) for key in ("auc", "log_loss", "calibration_error"))]
-        for task, found in prediction.items()
-    ]
     curves = [
         Chart.of(
             f"Calibration of {words.shortened(task)}",
-            charts.calibration(f"calibration-{place}", task, curve["mean_prob"], curve["observed_rate"], curve["count"]),
+            charts.calibration(
+                f"calibration-{place}",
+                words.shortened(task),
+                found["curve"]["mean_prob"],
+                found["curve"]["observed_rate"],
+                found["curve"]["count"],
+            ),
+            f"AUC {words.decimal(found['auc'])}, log loss {words.decimal(found['log_loss'])}, "
+            f"calibration error {words.decimal(found['calibration_error'])}.",
         )
-        for place, (task, curve) in enumerate((task, found["curve"]) for task, found in prediction.items())
-        if curve["mean_prob"]
+        for place, (task, found) in enumerate(prediction.items())
+        if found["curve"]["mean_prob"]
     ]
-    columns = ["Task", "AUC", "Log loss", "Calibration error"]
-    return [Table.of("Predictions", columns, rows), Charts(curves, small=True)]
+    return [Charts(curves, small=True)]
 
 
 def training_blocks(record: RunRecord) -> list[Block]:
@@ -56,7 +59,7 @@ def _panels(node: str, history: History) -> Iterator[Chart]:
     metrics = {name: values for name, values in history.curves.items() if "loss" not in name}
     ordered = sorted(metrics, key=lambda name: name != history.metric)
     panels = [("loss", losses)] if losses else []
-    panels += [(words.metric_label(name), {name: metrics[name]}) for name in ordered[:SHOWN_METRICS]]
+    panels += [(words.metric_label(name), {words.metric_label(name): metrics[name]}) for name in ordered[:SHOWN_METRICS]]
     for place, (measure, curves) in enumerate(panels):
         picture = charts.learning_curves(f"{node}-{place}", measure, curves, history.best_epoch)
         yield Chart.of(f"{node}: {measure}", picture)

@@ -43,7 +43,7 @@ SECTIONS = (
     Section("verdict", "Verdict", "", "Pusher", _whole, verdict_blocks),
     Section(
         "funnel", "Whole funnel",
-        "Recall and ranking together on the test split, beside what a user would get without them. Best value in bold.",
+        "Recall and ranking together on the test split, beside what a user would get without them. Best in bold.",
         "FunnelEvaluator", lambda record: record.evaluation, quality.funnel_blocks,
     ),
     Section(

@@ -16,7 +16,7 @@ from components.report.blocks import (
     Table,
 )
 from components.report.record import Json
-from components.report.verdict import HEADLINE, reading, tone_of
+from components.report.verdict import HEADLINE, deepest_recall, reading, tone_of
 
 LEADING = (
     ("ndcg@10", "how near the top the wanted item stands"),
@@ -24,11 +24,12 @@ LEADING = (
     ("recall@100", "share of wanted items in the first 100"),
     ("mrr@10", "1 / rank of the wanted item"),
     ("coverage@10", "share of the catalogue that is ever shown"),
-    ("gini@10", "0: every item shown alike, 1: one item only"),
+    ("gini@10", "0 if all items are shown alike, 1 if only one is"),
     ("novelty@10", "rarity of what is shown, in bits"),
     ("diversity@10", "difference within a list"),
 )
-SMALLER_IS_BETTER = ("gini",)
+NEUTRAL = ("gini", "novelty", "diversity")  # what is good depends on the product
+UNDRAWN = ("ndcg@10", "gini@10")  # drawn larger elsewhere; says what coverage says
 SHOWN_SLICES, SHOWN_SAMPLES, OPEN_SAMPLES = 25, 12, 2
 _SLICE = re.compile(r"(.*?)(=|(?=<|>=))(.*)", re.DOTALL)
 _RANGE = re.compile(r"\d+\+$|^\[|^<|^>=")
@@ -52,7 +53,7 @@ def funnel_blocks(evaluation: Json) -> list[Block]:
             meaning,
         )
         for place, (metric, meaning) in enumerate(leading)
-        if metric != HEADLINE
+        if metric not in UNDRAWN
     ]
     others = [(metric, "") for metric in found if metric not in dict(leading)]
     return [
@@ -66,10 +67,12 @@ def funnel_blocks(evaluation: Json) -> list[Block]:
 def _metric_table(title: str, metrics: Json, rows: list[tuple[str, str]], folded: bool = False) -> Table:
     def row(metric: str, meaning: str) -> list[Cell]:
         values = [values.get(metric) for values in metrics.values()]
-        known = [value for value in values if value is not None]
-        best = (min if metric.startswith(SMALLER_IS_BETTER) else max)(known, default=None)
-        name = f"{words.metric_label(metric)}: {meaning}" if meaning else words.metric_label(metric)
-        return [Cell(name), *(Cell(words.decimal(value), "strong" if value == best else "") for value in values)]
+        known = [value for value in values if words.is_finite(value)]
+        best = None if metric.startswith(NEUTRAL) else max(known, default=None)
+        return [
+            Cell(words.metric_label(metric), note=meaning),
+            *(Cell(words.decimal(value), "strong" if value == best else "") for value in values),
+        ]
 
     columns = ["Metric", *(words.system_label(system) for system in metrics)]
     return Table.of(title, columns, [row(*each) for each in rows], folded=folded)
@@ -107,16 +110,22 @@ def slice_blocks(evaluation: Json) -> list[Block]:
     worst_count = words.count(slices[worst]["query_count"])
     served = f"Served worst: {worst}, NDCG@10 {of_funnel(worst):.4f} over {worst_count} test moments; {overall:.4f} over all."
     systems = list(evaluation["metrics"])
+    deep = deepest_recall(evaluation["metrics"].get("funnel", {})) or ""
     rows = [
         [
             Cell(label),
             Cell(words.count(found["query_count"])),
             *(Cell(words.decimal(found["metrics"].get(system, {}).get(HEADLINE))) for system in systems),
-            Cell(words.decimal(found["metrics"].get("funnel", {}).get("recall@100"))),
+            Cell(words.decimal(found["metrics"].get("funnel", {}).get(deep))),
         ]
         for label, found in slices.items()
     ]
-    columns = ["Slice", "Test moments", *(f"NDCG@10 {words.system_label(system)}" for system in systems), "Recall@100 funnel"]
+    columns = [
+        "Slice",
+        "Test moments",
+        *(f"NDCG@10 {words.system_label(system)}" for system in systems),
+        f"{words.metric_label(deep)} funnel",
+    ]
     return [
         Notice(served),
         Charts(list(_slice_charts(slices, overall))),
@@ -130,7 +139,7 @@ def _slice_charts(slices: Json, overall: float) -> Iterator[Chart]:
     for label, found in slices.items():
         parts = _SLICE.fullmatch(label)
         column, value = (parts[1], parts[3]) if parts else ("all", label)
-        values = {system: each[HEADLINE] for system, each in found["metrics"].items() if HEADLINE in each}
+        values = {system: each[HEADLINE] for system, each in found["metrics"].items() if words.is_finite(each.get(HEADLINE))}
         columns.setdefault(column, []).append((value, found["query_count"], values))
     for place, (column, rows) in enumerate(columns.items()):
         kept = sorted(rows, key=lambda row: -row[1])[:SHOWN_SLICES]

@@ -28,8 +28,12 @@ def timing_blocks(record: RunRecord) -> list[Block]:
     ]  # fmt: skip
     return [
         Tiles(tiles),
-        Charts([Chart.of("Time of each node", charts.timings("timings", rows), "In the order in which they began.")]),
-        Table.of("All nodes", ["Node", "State", "Began", "Took"], table, text_columns=3, folded=True),
+        Charts(
+            [
+                Chart.of("Time of each node", charts.timings("timings", rows), "In the order in which they began."),
+                Table.of("All nodes", ["Node", "State", "Began", "Took"], table, text_columns=3),
+            ]
+        ),
     ]
 
 
@@ -46,6 +50,8 @@ def release_blocks(record: RunRecord) -> list[Block]:
         blocks.append(Notice("This run published nothing; an earlier release, if there is one, stays in service.", "warn"))
     blocks += _check_blocks(record.check) if record.check else [absence(record, "InfraValidator")]
     blocks.append(_lists_notice(record.lists) if record.lists else absence(record, "BulkRecommender"))
+    if not (record.release and record.release["pushed"]):
+        return blocks
     workdir = shlex.quote(record.workdir)
     commands = [
         ("Serve the published models over REST and gRPC", f"winnow serve --workdir {workdir}"),

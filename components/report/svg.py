@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#1e293b", "#64748b", "#e2e8f0"
 TEXT_PX, SMALL_PX = 12, 11
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "winnow",
     "svg.fonttype": "none",  # the browser draws the text: any script, selectable, and much smaller than outlines
     "text.parse_math": False,  # a title may hold two dollar signs

@@ -43,8 +43,7 @@ def verdict_blocks(record: RunRecord) -> list[Block]:
     if record.evaluation is None:
         blocks.append(absence(record, "FunnelEvaluator"))
     else:
-        blocks += [Charts([_headline(record.evaluation)])] if "funnel" in record.evaluation["metrics"] else []
-        blocks += [_checks(record.evaluation)]
+        blocks.append(Charts([_headline(record.evaluation), _checks(record.evaluation)]))
     if record.ranking and record.ranking.failures:
         blocks += [Notice(f"TFMA: {failure}", "bad") for failure in record.ranking.failures]
     return blocks
@@ -82,10 +81,15 @@ def _quality_tiles(evaluation: Json) -> list[Tile]:
         if difference and reference > 0:
             name = "Against the last release" if system == "last_release" else f"Against {words.system_label(system)}"
             tiles.append(Tile(name, words.change(value / reference - 1), reading(difference), tone_of(difference)))
-    deep = max((key for key in metrics["funnel"] if key.startswith("recall@")), key=lambda key: int(key[7:]), default=None)
+    deep = deepest_recall(metrics["funnel"])
     if deep:
         tiles.append(Tile(words.metric_label(deep), words.decimal(metrics["funnel"][deep], 3), "of the wanted items"))
     return tiles
+
+
+def deepest_recall(metrics: Json) -> str | None:
+    """recall@100, if 100 is the longest list that was judged."""
+    return max((name for name in metrics if name.startswith("recall@")), key=lambda name: int(name[7:]), default=None)
 
 
 def reading(difference: Json) -> str:
@@ -106,7 +110,9 @@ def wall_seconds(record: RunRecord) -> float:
 
 
 def _headline(evaluation: Json) -> Chart:
-    values = {system: found[HEADLINE] for system, found in evaluation["metrics"].items() if HEADLINE in found}
+    values = {
+        system: found[HEADLINE] for system, found in evaluation["metrics"].items() if words.is_finite(found.get(HEADLINE))
+    }
     found = {system: each[HEADLINE] for system, each in evaluation["intervals"].items() if HEADLINE in each}
     intervals = {system: (each["low"], each["high"]) for system, each in found.items() if system in values}
     note = (

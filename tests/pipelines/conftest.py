@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -132,7 +133,7 @@ def shop_config(**changes: Any) -> dict[str, Any]:
 def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
     """One run of ``config``, whose paths count from ``folder``."""
     file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(dict(config)))
+    file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
     cached: dict[str, bool] = {}
 
     def note(event: local_runner.NodeEvent) -> None:
@@ -165,3 +166,34 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     pq.write_table(pa.Table.from_pandas(members, preserve_index=False), folder / "members.parquet")
     runs["bad country"] = go(folder, workdir, shop_config())
     return Workdir(workdir, runs)
+
+
+def write_ratings(file: Path) -> None:
+    """40 people who each rate 12 of 30 items, those of their own parity with 5 and the others with 2; no other table."""
+    rng = np.random.default_rng(9)
+    lines = ["who,what,stars,moment"]
+    for person in range(40):
+        for place, item in enumerate(rng.choice(30, 12, replace=False)):
+            stars = 5 if item % 2 == person % 2 else 2
+            lines.append(f"p{person},t{item},{stars},{1_700_000_000 + 86_400 * place + 60 * person}")
+    file.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
+    """One run on events alone: negatives are drawn, and each person's last two events are held out."""
+    folder, workdir = tmp_path_factory.mktemp("ratings"), tmp_path_factory.mktemp("ratings_work")
+    write_ratings(folder / "ratings.csv")
+    config = {
+        "name": "ratings",
+        "dataset": {
+            "events": {
+                "path": "ratings.csv",
+                "columns": {"user_id": "who", "item_id": "what", "timestamp": "moment", "value": "stars"},
+            },
+            "tasks": {"rate": {}, "like": {"when": "value >= 4", "score_weight": 0.0}},
+        },
+        "samples": {"history_length": 5, "negatives": 2, "split": {"kind": "leave_last_out"}},
+        **SMALL_MODELS,
+    }
+    return Workdir(workdir, {"good": go(folder, workdir, config)})
