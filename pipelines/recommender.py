@@ -1,5 +1,6 @@
 """The whole batch DAG, read from top to bottom."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import tensorflow_model_analysis as tfma
 import tfx.v1 as tfx
 
 from components.bulk.component import BulkRecommender
-from components.config import PipelineConfig
+from components.config import PipelineConfig, parse_config
 from components.evaluation.component import FunnelEvaluator
 from components.index.component import IndexBuilder
 from components.ingest.component import Ingest
@@ -47,10 +48,12 @@ class Places:
 
 def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str], cache: bool) -> tfx.dsl.Pipeline:
     """The pipeline of ``config``."""
-    last_version = Registry(places.registry).current() or 0
+    sources = sources_fingerprint(config)
+    made_from = hashlib.sha256((sources + config.model_dump_json()).encode()).hexdigest()
     registry = str(places.registry)
+    last_version = comparable_release(config, Registry(places.registry), made_from)
 
-    ingest = Ingest(config=settings(config), sources=sources_fingerprint(config))
+    ingest = Ingest(config=settings(config), sources=sources)
     samples = Samples(
         config=settings(config, "validation"),
         event_log=ingest.outputs["event_log"],
@@ -128,7 +131,9 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
     )
     pusher = Pusher(
         config=config.model_dump_json(),
+        fingerprint=made_from,
         registry=registry,
+        last_version=last_version,
         catalogue=ingest.outputs["catalogue"],
         features=samples.outputs["features"],
         blessing=evaluator.outputs["blessing"],
@@ -153,6 +158,28 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
 def settings(config: PipelineConfig, *sections: str) -> str:
     """The settings that a node depends on, as JSON: a change of a model's settings must not make samples anew."""
     return config.model_dump_json(include={"name", "dataset", "samples", *sections})
+
+
+def comparable_release(config: PipelineConfig, registry: Registry, made_from: str) -> int:
+    """The release to judge against: 0 for none, or when its models read other features than these samples have."""
+    version = registry.to_compare_with(made_from)
+    if not version:
+        return 0
+    document = registry.bundle(version) / "config.json"
+    before = parse_config(document.read_text(), origin=str(document))
+
+    def features(of: PipelineConfig) -> tuple[object, ...]:
+        dataset = of.dataset
+        return (
+            dataset.item_features,
+            dataset.user_features,
+            dataset.context,
+            dataset.events.context,
+            dataset.tasks,
+            of.samples,
+        )
+
+    return version if features(before) == features(config) else 0
 
 
 def sources_fingerprint(config: PipelineConfig) -> str:

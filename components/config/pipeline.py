@@ -59,7 +59,6 @@ class RetrievalConfig(TrainingConfig):
     hidden: tuple[int, ...] = (128,)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
-    temperature: float = Field(default=0.1, gt=0)
     epochs: int = Field(default=20, ge=1)
 
 

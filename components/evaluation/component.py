@@ -24,7 +24,7 @@ from components.schema import samples as names
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
 from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
-from components.training.exported import Ranker
+from components.training.exported import Ranker, read_examples
 
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
 
@@ -71,7 +71,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     if last_version:
         lists["last_release"] = _last_release_lists(Registry(Path(registry)), last_version, queries, items, k)
     judged = judge_systems(lists, queries, training, settings)
-    judged["prediction"] = _judge_predictions(settings, parts, queries)
+    judged["prediction"] = _judge_predictions(settings, parts, Path(examples.uri))
     verdict = verdict_of(judged, settings, _ab_result(Path(registry)))
     judged["verdict"] = verdict.to_dict()
     judged["samples"] = _samples(queries, made.ranked, made.scores, items)
@@ -96,7 +96,8 @@ def _rows_in(catalogue: pa.Array, other: pa.Array, rows: np.ndarray) -> np.ndarr
     return np.where(rows >= 0, places[np.maximum(rows, 0)], -1).astype(np.int32)
 
 
-def _judge_predictions(config: PipelineConfig, parts: FunnelParts, queries: Queries) -> dict:
+def _judge_predictions(config: PipelineConfig, parts: FunnelParts, examples: Path) -> dict:
+    """Of all test samples, whether positive or not."""
     tasks = [
         name
         for name, task in config.dataset.tasks.items()
@@ -104,8 +105,9 @@ def _judge_predictions(config: PipelineConfig, parts: FunnelParts, queries: Quer
     ]
     if not tasks:
         return {}
-    stored = [tf.train.Example.FromString(sample).features.feature for sample in queries.examples]
-    predictions = Ranker(Path(parts.ranker)).predictions(queries.examples)
+    samples = read_examples(examples / "Split-test", config.evaluation.max_queries)
+    stored = [tf.train.Example.FromString(sample).features.feature for sample in samples]
+    predictions = Ranker(Path(parts.ranker)).predictions(samples)
 
     def column(prefix: str, task: str) -> np.ndarray:
         return np.array([features[prefix + task].float_list.value[0] for features in stored], np.float32)

@@ -84,9 +84,9 @@ class ItemCounters(tf.Module):
         self._last = len(days.total) - 1
         self._scale = float(1 / np.log1p(max(1.0, days.total[-1].max())))
 
-    def latest(self, days: ItemDays) -> "ItemCounters":
-        """The counters with the last days only, which is all that serving needs."""
-        start = max(0, len(days.total) - 1 - RECENT_DAYS)
+    def since(self, days: ItemDays, timestamp_ms: int) -> "ItemCounters":
+        """The counters for requests from ``timestamp_ms`` on: what a saved model carries, without the days before."""
+        start = max(0, int(days.row(np.array([timestamp_ms]))[0]) - RECENT_DAYS)
         kept = ItemCounters(ItemDays(days.first_day + start, days.total[start:], days.created_day))
         kept._scale = self._scale
         return kept

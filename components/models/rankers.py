@@ -44,6 +44,7 @@ class DcnV2(keras.Model):
         super().__init__(name="dcn_v2")
         dim = settings.embedding_dim
         self._parts = parts
+        self.counters = parts.counters
         self._query = FeatureVectors(parts.query_slots, dim)
         self._ids = keras.layers.Embedding(
             parts.table.count + 1,
@@ -95,7 +96,7 @@ class DcnV2(keras.Model):
                 tf.repeat(query[:, tf.newaxis], tf.shape(rows)[1], axis=1),
                 candidates,
                 *(candidates * pool[:, tf.newaxis] for pool in pooled),
-                self._parts.counters(rows, features["timestamp_ms"]),
+                self.counters(rows, features["timestamp_ms"]),
                 product,
                 recall_score,
             ],

@@ -24,7 +24,9 @@ EVALUATION_FILE, CHECK_FILE, RELEASE_FILE = "evaluation.json", "check.json", "re
 @tfx.dsl.components.component
 def Pusher(  # noqa: N802  a component is named like a class
     config: tfx.dsl.components.Parameter[str],
+    fingerprint: tfx.dsl.components.Parameter[str],
     registry: tfx.dsl.components.Parameter[str],
+    last_version: tfx.dsl.components.Parameter[int],
     catalogue: tfx.dsl.components.InputArtifact[Catalogue],
     features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
     retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
@@ -38,7 +40,8 @@ def Pusher(  # noqa: N802  a component is named like a class
     """Publish the release if every gate agrees; else write down why not.
 
     Args:
-      registry: folder of the releases.
+      fingerprint: of the sources and settings; a later run from the same is not judged against this release.
+      registry: folder of the releases; last_version: the one that this one was judged against, 0 for none.
     """
     judged = json.loads((Path(evaluation.uri) / EVALUATION_FILE).read_text())
     checked = json.loads((Path(check.uri) / CHECK_FILE).read_text())
@@ -59,6 +62,8 @@ def Pusher(  # noqa: N802  a component is named like a class
             parts={"index": Path(index.uri), "catalogue": Path(catalogue.uri), "features": Path(features.uri)},
             documents={"config.json": config, EVALUATION_FILE: json.dumps(judged, indent=1)},
             candidates=settings.ranking.candidates,
+            fingerprint=fingerprint,
+            compared_with=last_version,
             metrics=judged["metrics"]["funnel"],
         )
     folder = Path(release.uri)

@@ -35,6 +35,7 @@ class Manifest:
       format: of this file; version: of the release.
       created: UTC, ISO 8601.
       candidates: how many recalled items are ranked.
+      fingerprint: of the sources and settings it was made from; compared_with: the release it was judged against, 0 for none.
       files: path from the registry's folder → SHA-256.
     """
 
@@ -43,6 +44,8 @@ class Manifest:
     name: str
     created: str
     candidates: int
+    fingerprint: str
+    compared_with: int
     metrics: dict[str, float]
     files: dict[str, str]
 
@@ -73,6 +76,17 @@ class Registry:
                 f"{path}: found {text!r}, wanted the number of a release; published versions are {self.versions() or 'none'}"
             )
         return int(text)
+
+    def to_compare_with(self, fingerprint: str) -> int:
+        """The release that a run made from ``fingerprint`` is judged against; 0 for none.
+
+        A release is not judged against itself: a second run with nothing changed finds all its results still valid.
+        """
+        current = self.current()
+        if current is None:
+            return 0
+        manifest = self.manifest(current)
+        return manifest.compared_with if manifest.fingerprint == fingerprint else current
 
     def next_version(self) -> int:
         taken = [path.name for pattern in ("bundles/*", "models/*/*") for path in self.folder.glob(pattern)]
@@ -129,6 +143,8 @@ class Registry:
         parts: Mapping[str, Path],
         documents: Mapping[str, str],
         candidates: int,
+        fingerprint: str,
+        compared_with: int,
         metrics: Mapping[str, float],
     ) -> int:
         """Copy everything, verify the copies, make the release appear, and make it the current one.
@@ -160,7 +176,15 @@ class Registry:
             if sha256(incoming / place) != wanted:
                 raise ArtifactError(f"{incoming / place}: differs from what was copied; is the disk full or failing?")
         manifest = Manifest(
-            FORMAT, version, name, datetime.now(UTC).isoformat(timespec="seconds"), candidates, dict(metrics), files
+            format=FORMAT,
+            version=version,
+            name=name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            candidates=candidates,
+            fingerprint=fingerprint,
+            compared_with=compared_with,
+            metrics=dict(metrics),
+            files=files,
         )
         for model in models:
             self.model(model, version).parent.mkdir(parents=True, exist_ok=True)

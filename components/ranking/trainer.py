@@ -34,7 +34,8 @@ def run_fn(fn_args: Any) -> None:
     keras.utils.set_random_seed(settings.seed)
     recall = Recall(context.inputs["retrieval"])
     table = ItemTable(context.item_facts)
-    counters = ItemCounters(context.item_days())
+    days = context.item_days()
+    counters = ItemCounters(days)
     tasks = ranking_tasks(context.config)
     parts = RankerParts(
         context.query_slots,
@@ -56,6 +57,7 @@ def run_fn(fn_args: Any) -> None:
             settings=settings,
             run_folder=context.run_folder,
         )
+    model.ranker.counters = counters.since(days, context.facts.eval_from_ms)
     save(model, recall, table, tasks, context)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.report import charts, words
 from components.report.blocks import Block, Cell, Chart, Charts, Notice, Table, Tile, Tiles, absence
-from components.report.record import EventData, Json, RunRecord, Statistics
+from components.report.record import EventData, Json, NodeState, RunRecord, Statistics
 from components.schema.events import EventLogSummary
 
 MAX_POINTS = 360
@@ -150,8 +150,17 @@ def _refused(data: EventData) -> list[Block]:
     return blocks
 
 
-def anomaly_blocks(anomalies: list[Json]) -> list[Block]:
+def anomaly_blocks(record: RunRecord) -> list[Block]:
     """What TFDV found, the worst first."""
+    if record.anomalies is None:
+        return [absence(record, "ValidationGate")]
+    if record.node("ValidationGate").state in (NodeState.COMPLETE, NodeState.CACHED):
+        return _anomalies(record.anomalies)
+    text = "ValidationGate did not pass, so this is what ExampleValidator found; drift between splits is not in it."
+    return [Notice(text, "bad"), *(_anomalies(record.anomalies) if record.anomalies else [])]
+
+
+def _anomalies(anomalies: list[Json]) -> list[Block]:
     if not anomalies:
         return [Notice("None found: the samples fit their schema, and no later split has drifted from training.", "good")]
     ordered = sorted(anomalies, key=lambda each: each["severity"] != "error")

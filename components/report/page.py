@@ -72,7 +72,7 @@ SECTIONS = (
     Section("data", "Data", "What was read, kept and refused.", "Ingest", _whole, data.data_blocks),
     Section(
         "anomalies", "Anomalies", "The samples against their schema, and later splits against training.",
-        "ValidationGate", lambda record: record.anomalies, data.anomaly_blocks,
+        "ValidationGate", _whole, data.anomaly_blocks,
     ),
     Section(
         "ranking", "Ranker by slice", "What TensorFlow Model Analysis measured on the samples of the test split.",

@@ -22,7 +22,7 @@ def timing_blocks(record: RunRecord) -> list[Block]:
     rows = [(node.node, node.seconds, node.state.value) for node in record.nodes]
     table = [
         [Cell(node.node), Cell(node.state, TONES.get(node.state, "")),
-         Cell(words.utc_minute(node.started_ms) if node.started_ms else words.ABSENT),
+         Cell(words.utc_second(node.started_ms) if node.started_ms else words.ABSENT),
          Cell(words.ABSENT if node.state is NodeState.CACHED else words.duration(node.seconds))]
         for node in record.nodes
     ]  # fmt: skip
@@ -31,7 +31,7 @@ def timing_blocks(record: RunRecord) -> list[Block]:
         Charts(
             [
                 Chart.of("Time of each node", charts.timings("timings", rows), "In the order in which they began."),
-                Table.of("All nodes", ["Node", "State", "Began", "Took"], table, text_columns=3),
+                Table.of("All nodes", ["Node", "State", "Began, UTC", "Took"], table, text_columns=3),
             ]
         ),
     ]

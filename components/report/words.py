@@ -63,6 +63,10 @@ def utc_minute(timestamp_ms: int) -> str:
     return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def utc_second(timestamp_ms: int) -> str:
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%H:%M:%S")
+
+
 def shortened(text: str, length: int = 30) -> str:
     """One line without control characters, cut at ``length``."""
     text = _UNPRINTABLE.sub(" ", text).strip()

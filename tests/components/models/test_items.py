@@ -74,7 +74,9 @@ def test_counters_take_each_request_at_its_own_day(days: ItemDays) -> None:
 
 
 @pytest.mark.parametrize("day", [9, 10, 40])
-def test_the_latest_days_serve_requests_after_them_alike(days: ItemDays, day: int) -> None:
+def test_the_last_days_alone_serve_requests_from_then_on_alike(days: ItemDays, day: int) -> None:
     whole = ItemCounters(days)
     rows = tf.constant([[0, 1, 2, PAD]])
-    np.testing.assert_array_equal(whole.latest(days)(rows, at_noon(10 + day)), whole(rows, at_noon(10 + day)))
+    np.testing.assert_array_equal(
+        whole.since(days, int(at_noon(19)[0]))(rows, at_noon(10 + day)), whole(rows, at_noon(10 + day))
+    )

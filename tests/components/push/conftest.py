@@ -33,6 +33,8 @@ def publish(registry: Registry, tmp_path: Path) -> Callable[[str], int]:
             parts={"index": write(source / "index", {"vectors.npy": text, "scann/assets": text})},
             documents={"config.json": "{}", "evaluation.json": text},
             candidates=300,
+            fingerprint=f"made from {text}",
+            compared_with=registry.current() or 0,
             metrics={"ndcg@10": 0.25},
         )
 

@@ -195,3 +195,12 @@ def test_a_source_that_is_not_there_publishes_nothing(registry: Registry, publis
         registry.publish("shop", {"retrieval": tmp_path / "absent"}, {}, {}, candidates=1, metrics={})
     assert registry.versions() == [1]
     assert publish("two") == 2
+
+
+def test_a_release_is_not_judged_against_itself(registry: Registry, publish: Publish) -> None:
+    assert registry.to_compare_with("made from one") == 0  # nothing is published yet
+    publish("one")
+    assert registry.to_compare_with("made from one") == 0  # as when it was made
+    assert registry.to_compare_with("made from two") == 1
+    publish("two")
+    assert registry.to_compare_with("made from two") == 1

@@ -116,7 +116,8 @@ def record() -> RunRecord:
         workdir="var/my shop",
         nodes=[
             NodeRun("Ingest", NodeState.CACHED, start, start + 10),
-            NodeRun("RankingTrainer", NodeState.COMPLETE, start + 10, start + 65_010),
+            NodeRun("ValidationGate", NodeState.COMPLETE, start + 10, start + 10),
+        NodeRun("RankingTrainer", NodeState.COMPLETE, start + 10, start + 65_010),
         ],
         data=EventData(log, 100, 20, Popularity([1, 2], [50, 30], 2, 80, 0.625), [Reject("e.csv", 7, "no time", EVIL)]),
         statistics=Statistics([TopItem("a", EVIL, 50, {"click": 50})], Coverage([date(2026, 1, 1)], [0.5])),

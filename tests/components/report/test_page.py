@@ -112,6 +112,13 @@ def test_no_anomalies_is_said_in_words(record: RunRecord, parse: Any) -> None:
     assert "None found" in parse(render(replace(record, anomalies=[]))).text["anomalies"]
 
 
+def test_a_gate_that_stopped_the_run_is_never_called_clean(record: RunRecord, parse: Any) -> None:
+    gate = NodeRun("ValidationGate", NodeState.FAILED, 1_000, 2_000)
+    text = parse(render(replace(record, nodes=[gate], anomalies=[]))).text["anomalies"]
+    assert "ValidationGate did not pass" in text
+    assert "None found" not in text
+
+
 def test_long_tables_are_cut_and_say_so(record: RunRecord, parse: Any) -> None:
     anomalies = [{"split": "eval", "feature": f"f{i}", "severity": "warning", "reason": "drift"} for i in range(1_045)]
     page = parse(render(replace(record, anomalies=anomalies)))
