@@ -5,7 +5,6 @@ web server, is mirrored, and is what pip is configured for already; so no addres
 """
 
 import hashlib
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -72,8 +71,11 @@ def fetch_files(wheel: WheelFiles, output: Path, progress: Callable[[str], None]
 
 def _pip() -> list[str]:
     """The command that starts pip: this interpreter's own, else the one kept beside it in ``tools/``."""
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
+    own = [sys.executable, "-m", "pip"]
+    # Asked in a process of its own: setuptools takes a look for pip in this one as a sign that pip is running it, and
+    # whatever needs setuptools later on fails.
+    if subprocess.run([*own, "--version"], capture_output=True, check=False).returncode == 0:
+        return own
     beside = Path(sys.prefix, "tools", "bin", "pip")
     if beside.is_file():
         return [str(beside)]
