@@ -20,8 +20,12 @@ SERVING = [
 ]
 PIPELINE = [
     "apache-beam>=2.77,<2.78",
+    "jinja2",
     "kfp>=2.16,<2.17",
     "kfp-kubernetes>=2.16,<2.17",
+    "markupsafe",
+    "matplotlib",
+    "scipy",
     "tensorflow-recommenders>=0.7.7",
     "tf-keras>=2.20,<2.21",
 ]

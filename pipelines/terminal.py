@@ -79,6 +79,7 @@ class NodeProgress:
         self._console, self._silent = console, silent
         self._status: Status | None = None
         self._started = time.monotonic()
+        self.anything_new = False
 
     def begin(self, headline: str) -> None:
         if not self._silent:
@@ -86,6 +87,7 @@ class NodeProgress:
             self._busy("Starting TFX")
 
     def __call__(self, event: "NodeEvent") -> None:
+        self.anything_new |= event.seconds is not None and not event.cached
         if self._silent:
             return
         self._idle()

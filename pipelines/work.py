@@ -29,12 +29,15 @@ def run_and_report(
     from pipelines.local_runner import run
     from pipelines.report import write_report
 
+    page = workdir / "report.html"
     try:
         run(config, workdir, from_node, cache, progress)
     finally:
         seconds = progress.stop()
-    report = write_report(workdir, workdir / "report.html")
-    return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(report)}
+        # After a failure too, since it shows what was found up to there; not when it would only say the same again.
+        if (progress.anything_new or not page.exists()) and (workdir / "metadata.sqlite").exists():
+            write_report(workdir, page)
+    return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
 
 
 def outcome(workdir: Path) -> dict[str, Any]:
