@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import tensorflow as tf
 
 from components.config import PipelineConfig, parse_config
@@ -13,8 +12,9 @@ from components.errors import DataError, ServingError
 from components.push.registry import Registry
 from components.schema import samples as names
 from components.schema.catalogue import read_items
-from components.schema.features import REQUESTS_FOLDER, STATES_FOLDER, SnapshotFacts
+from components.schema.features import REQUESTS_FOLDER, SnapshotFacts, read_user_states
 from components.schema.request import request_inputs
+from components.training.signature import EXCLUDED
 from serving.rest import predict_body, rest_predict
 
 MODEL, SIGNATURE = "ranker", "recommend"
@@ -62,7 +62,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
         raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
     bundle = registry.bundle(version)
     config = parse_config((bundle / "config.json").read_text(), origin=str(bundle / "config.json"))
-    states = pq.read_table(bundle / "features" / STATES_FOLDER, columns=["user_id", "item_id"])
+    states = read_user_states(bundle / "features")
     users = states.column("user_id").to_pylist()
     histories = states.column("item_id").to_pylist()
     if user_id is None:
@@ -72,6 +72,8 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
             f"user {user_id!r} is not in release {version}; it knows {len(users)} users, such as {sorted(users)[0]!r}"
         )
     inputs = _inputs(bundle, config, user_id)
+    seen = states.column("seen_item_id")[users.index(user_id)].as_py() if config.evaluation.exclude_seen else []
+    inputs[EXCLUDED] = [seen or [""]]
     body_file.parent.mkdir(parents=True, exist_ok=True)
     body_file.write_text(predict_body(inputs, SIGNATURE))
     answered = rest_predict(url, MODEL, inputs, SIGNATURE)

@@ -19,6 +19,7 @@ from components.schema.artifact_types import FeatureSnapshot, ReleaseCheck
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
 from components.training.exported import read_examples
+from components.training.signature import EXCLUDED
 from serving.inference import ModelClient
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
@@ -72,11 +73,12 @@ def _ask(server: EmbeddedServer, client: ModelClient, inputs: dict[str, list[Any
         latency_ms = (time.perf_counter() - started) * 1000
         asked.append({"name": name, "ok": not problem, "detail": problem or detail, "latency_ms": latency_ms})
 
+    unseen = {**inputs, EXCLUDED: inputs[names.HISTORY_ITEM]}
     started = time.perf_counter()
-    listed = rest_predict(server.rest_url, "ranker", inputs, "recommend")["item_id"][0]
+    listed = rest_predict(server.rest_url, "ranker", unseen, "recommend")["item_id"][0]
     note("REST ranker recommend", started, _list_problem(listed), f"{len(listed)} items")
     started = time.perf_counter()
-    recalled = rest_predict(server.rest_url, "retrieval", inputs, "recommend")["item_id"][0]
+    recalled = rest_predict(server.rest_url, "retrieval", unseen, "recommend")["item_id"][0]
     note("REST retrieval recommend", started, _list_problem(recalled), f"{len(recalled)} items")
     started = time.perf_counter()
     arrays = {name: _array(values) for name, values in inputs.items()}

@@ -72,6 +72,11 @@ def _store(metadata: Path) -> "MetadataStore":
     return metadata_store.MetadataStore(config)
 
 
+def latest_outputs(workdir: Path) -> dict[tuple[str, str], Path]:
+    """Of each node that has succeeded in the latest run, the folder of each output, by node and output."""
+    return _LatestRun(_store(workdir / "metadata.sqlite"), workdir, None).outputs()
+
+
 class _LatestRun:
     """The newest run that has begun a node: its nodes' latest executions, and what they have put out."""
 

@@ -34,7 +34,7 @@ def show_outcome(outcome: dict[str, Any]) -> None:
 
 def show_answer(answer: "Answer", console: Console) -> None:
     """History above, recommendations below, and the line that asks the same."""
-    past = Table(title=f"User {answer.user_id}: the last of {len(answer.history)} in the history", title_justify="left")
+    past = Table(title=f"User {answer.user_id}, most recent first", title_justify="left")
     past.add_column("item", justify="right")
     past.add_column("title")
     for item in answer.history[:SHOWN_HISTORY]:

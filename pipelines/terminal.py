@@ -63,6 +63,10 @@ def failing_clearly(log: Path | None = None) -> Iterator[None]:
     except Exception as error:
         if log is None:
             raise
+        if "No space left on device" in str(error):  # Beam and TensorFlow make it an error of their own
+            text = "winnow: the disk is full. Make room; the next run goes on from the last good node."
+            console.print(text + hint, style="bold red", markup=False)
+            raise SystemExit(1) from error
         with log.open("a") as file:
             traceback.print_exc(file=file)
         text = (
@@ -79,7 +83,6 @@ class NodeProgress:
         self._console, self._silent = console, silent
         self._status: Status | None = None
         self._started = time.monotonic()
-        self.anything_new = False
 
     def begin(self, headline: str) -> None:
         if not self._silent:
@@ -87,7 +90,6 @@ class NodeProgress:
             self._busy("Starting TFX")
 
     def __call__(self, event: "NodeEvent") -> None:
-        self.anything_new |= event.seconds is not None and not event.cached
         if self._silent:
             return
         self._idle()

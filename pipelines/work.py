@@ -27,30 +27,37 @@ def run_and_report(
     progress.begin(f"{config.name} → {workdir}   log: {workdir / 'run.log'}")
     # TFX takes 10 s or more to import, so it is imported when the terminal already says so.
     from pipelines.local_runner import run
-    from pipelines.report import write_report
 
     page = workdir / "report.html"
     try:
         run(config, workdir, from_node, cache, progress)
     finally:
         seconds = progress.stop()
-        # After a failure too, since it shows what was found up to there; not when it would only say the same again.
-        if (progress.anything_new or not page.exists()) and (workdir / "metadata.sqlite").exists():
-            write_report(workdir, page)
+        if (workdir / "metadata.sqlite").exists():
+            _refresh_report(workdir, page)  # after a failure too: it shows what was found up to there
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
+
+
+def _refresh_report(workdir: Path, page: Path) -> None:
+    """Write the page, unless it is of the very same results already."""
+    from pipelines.report import latest_outputs, write_report
+
+    results, shown = json.dumps(sorted(map(str, latest_outputs(workdir).values()))), workdir / "report.results"
+    if page.exists() and shown.exists() and shown.read_text() == results:
+        return
+    write_report(workdir, page)
+    shown.write_text(results)
 
 
 def outcome(workdir: Path) -> dict[str, Any]:
     """How the last run ended: the release, the reasons if there is none, and the headline metrics."""
-    release = json.loads(_latest(workdir, "Pusher", "release").joinpath("release.json").read_text())
-    judged = json.loads(_latest(workdir, "FunnelEvaluator", "evaluation").joinpath("evaluation.json").read_text())
+    from pipelines.report import latest_outputs
+
+    outputs = latest_outputs(workdir)
+    release = json.loads((outputs["Pusher", "release"] / "release.json").read_text())
+    judged = json.loads((outputs["FunnelEvaluator", "evaluation"] / "evaluation.json").read_text())
     metrics = {system: values["ndcg@10"] for system, values in judged["metrics"].items()}
     return {**release, "query_count": judged["query_count"], "ndcg@10": metrics}
-
-
-def _latest(workdir: Path, node: str, output: str) -> Path:
-    """The folder of a node's newest output: TFX numbers them by execution."""
-    return max((workdir / "artifacts" / node / output).iterdir(), key=lambda folder: int(folder.name))
 
 
 def served_models(workdir: Path) -> list[ModelConfig]:

@@ -144,6 +144,10 @@ class PipelineConfig(Settings):
                     f"dataset.tasks.{certain[0]}: is true of every impression (samples.impressions); wanted the "
                     "outcome that it asks for, such as event: click"
                 )
+        if 10 not in self.evaluation.k:
+            raise ValueError(
+                f"evaluation.k: found {list(self.evaluation.k)}, wanted 10 among them: NDCG@10 is what releases are judged by"
+            )
         known = {
             *self.dataset.item_features,
             *self.dataset.user_features,

@@ -22,7 +22,7 @@ from components.training.context import TrainingContext, with_rows
 from components.training.inputs import training_batches
 from components.training.loop import train
 from components.training.recall import Recall
-from components.training.signature import query_signature, to_samples_form
+from components.training.signature import EXCLUDED, query_signature, recommend_signature, to_samples_form
 
 MEASURED_SAMPLES = 2_000
 RECOMMENDED = 100
@@ -57,7 +57,7 @@ def run_fn(fn_args: Any) -> None:
             settings=settings,
             run_folder=context.run_folder,
         )
-    model.ranker.counters = counters.since(days, context.facts.eval_from_ms)
+    model.ranker.counters = counters.since(days, context.facts.eval_from_ms or 0)
     save(model, recall, table, tasks, context)
 
 
@@ -165,8 +165,10 @@ class RankingExport(tf.Module):
         return {"score": combined_score(logits, self._tasks), **predictions(logits, self._tasks)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        inputs = dict(inputs)
+        excluded = self._rows(inputs.pop(EXCLUDED))
         features = self._features(inputs)
-        rows = self._recall.best_rows(features["recall_embedding"], features["history_row"], self._candidates)
+        rows = self._recall.best_rows(features["recall_embedding"], excluded, self._candidates)
         logits = self._model.ranker(features, rows)
         best, place = tf.math.top_k(combined_score(logits, self._tasks), k=min(RECOMMENDED, self._candidates))
         ordered = tf.gather(rows, place, batch_dims=1)
@@ -196,7 +198,9 @@ def save(model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[
     examples = tf.TensorSpec([None], tf.string, name="examples")
     signatures = {
         "serving_default": tf.function(export.rank).get_concrete_function(candidates),
-        "recommend": tf.function(export.recommend).get_concrete_function(request),
+        "recommend": tf.function(export.recommend).get_concrete_function(
+            recommend_signature(context.config, context.facts.types)
+        ),
         "rank_examples": tf.function(export.rank_examples).get_concrete_function(
             examples, tf.TensorSpec([None, None], tf.int32, name="rows")
         ),

@@ -67,8 +67,10 @@ def _timelines(log: EventLogSummary, split: Json | None) -> Iterator[Chart]:
         series["other types"] = [float(sum(day.events_by_type.get(each, 0) for each in rest)) for day in log.days]
     days, thinned, step = by_day([date.fromisoformat(day.day) for day in log.days], series)
     note = "" if step == 1 else f"Means of {step} days."
-    marks = {name: datetime.fromtimestamp(split[key] / 1000, UTC).date()
-             for name, key in (("validation", "eval_from_ms"), ("test", "test_from_ms")) if split and key in split}  # fmt: skip
+    beginnings = (("validation", "eval_from_ms"), ("test", "test_from_ms"))
+    marks = {
+        name: datetime.fromtimestamp(split[key] / 1000, UTC).date() for name, key in beginnings if split and split.get(key)
+    }
     users = {"users": thinned.pop("users")}
     events = {words.shortened(each, 18): values for each, values in thinned.items()}
     split_note = "Lines: where the validation and the test split begin. " if marks else ""

@@ -1,8 +1,8 @@
 """TFX run_fn of recall: trains the towers, and saves one SavedModel that stock TF Serving can run.
 
 Signatures: ``serving_default`` a request → ``embedding``; ``embed_examples`` the same from serialized samples; ``item`` an item
-with its features → ``embedding``; ``recommend`` a request → ``item_id`` and ``score`` of the best items by exact search, those
-of the request's history left out.
+with its features → ``embedding``; ``recommend`` a request and the ids to leave out → ``item_id`` and ``score`` of the
+best items by exact search.
 """
 
 import tempfile
@@ -20,8 +20,8 @@ from components.schema import samples as names
 from components.training.context import TrainingContext, with_rows
 from components.training.inputs import training_batches
 from components.training.loop import train
-from components.training.recall import without_history
-from components.training.signature import item_signature, query_signature, to_samples_form
+from components.training.recall import without_rows
+from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature, to_samples_form
 
 MEASURED_SAMPLES = 5_000
 RECOMMENDED = 300
@@ -75,7 +75,7 @@ def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dic
 
 @tf.function(reduce_retracing=True)
 def _ranks(query_tower: QueryTower, vectors: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    scores = without_history(tf.matmul(query_tower(batch), vectors, transpose_b=True), batch["history_row"])
+    scores = without_rows(tf.matmul(query_tower(batch), vectors, transpose_b=True), batch["history_row"])
     wanted = tf.gather(scores, batch["item_row"], batch_dims=1)
     return tf.reduce_sum(tf.cast(scores > wanted[:, tf.newaxis], tf.int32), axis=1)
 
@@ -119,9 +119,11 @@ class RetrievalExport(tf.Module):
         return {"embedding": self._model.query_tower(features)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        inputs = dict(inputs)
+        excluded = self._rows(inputs.pop(EXCLUDED))
         features = self.features(inputs)
         scores = tf.matmul(self._model.query_tower(features), self.vectors, transpose_b=True)
-        best, rows = tf.math.top_k(without_history(scores, features["history_row"]), k=min(RECOMMENDED, self._table.count))
+        best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(RECOMMENDED, self._table.count))
         return {"item_id": tf.gather(self.item_ids, rows), "score": best}
 
 
@@ -135,7 +137,9 @@ def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
             tf.TensorSpec([None], tf.string, name="examples")
         ),
         "item": tf.function(export.item).get_concrete_function(item),
-        "recommend": tf.function(export.recommend).get_concrete_function(request),
+        "recommend": tf.function(export.recommend).get_concrete_function(
+            recommend_signature(context.config, context.facts.types)
+        ),
     }
     spec = _positives(context, context.eval_files, None).element_spec
     any_batch = {name: tf.TensorSpec([None, *spec[name].shape[1:]], spec[name].dtype, name) for name in context.query_keys()}

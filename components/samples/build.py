@@ -124,7 +124,8 @@ class UserGroup:
         match = outcomes[order[np.minimum(first, len(order) - 1)]]
         delay_ms = self.timestamp_ms[match] - self.timestamp_ms[rows]
         within = (delay_ms >= 0) & (delay_ms <= self._config.samples.outcome_window_s * 1000)
-        found = (shown[match] == shown[rows]) & (request_code[rows] >= 0) & within
+        joined = (request_code[rows] >= 0) & (request_code[match] >= 0)
+        found = (shown[match] == shown[rows]) & joined & within
         return found, np.where(found, self.value[match], np.nan)
 
     def _split(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -277,10 +278,18 @@ class UserGroup:
             "timestamp_ms": pa.ListArray.from_arrays(starts, pa.array(self.timestamp_ms[rows])),
             "value": pa.ListArray.from_arrays(starts, pa.array(np.nan_to_num(self.value[rows]))),
             "type": pa.ListArray.from_arrays(starts, pa.array(self.type[rows])),
+            "seen_item_id": self._seen(),
         }
         for code, name in enumerate(self._plan.types):
             columns[names.COUNT_PREFIX + name] = pa.array(values.event_counts[:, code])
         return pa.table(columns)
+
+    def _seen(self) -> pa.ListArray:
+        """Every item of each user's past, once, not only the history's last ones."""
+        distinct = np.unique(self.user[self.past_rows] * self._catalogue.items.num_rows + self.item[self.past_rows])
+        user, item = np.divmod(distinct, self._catalogue.items.num_rows)
+        starts = np.searchsorted(user, np.arange(len(self.user_ids) + 1)).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(starts), self._item_ids(item))
 
 
 def _hour(moment: NDArray[np.int64]) -> NDArray[np.int64]:

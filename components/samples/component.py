@@ -37,7 +37,13 @@ def Samples(  # noqa: N802  a component is named like a class
             make_samples(pipeline, settings, plan, log, items, Path(examples.uri), snapshot)
     except Exception as error:
         raise raised_in_worker(error) or error from error
-    SnapshotFacts(plan.types, plan.eval_from_ms, plan.test_from_ms, plan.last_timestamp_ms).save(snapshot)
+    by_time = settings.samples.split.kind == "time"
+    SnapshotFacts(
+        plan.types,
+        plan.eval_from_ms if by_time else None,
+        plan.test_from_ms if by_time else None,
+        plan.last_timestamp_ms,
+    ).save(snapshot)
     write_business_statistics(log, items, Path(statistics.uri))
     examples.split_names = json.dumps(list(SPLITS))
     folder = Path(schema.uri)

@@ -1,7 +1,8 @@
 """The feature snapshot: what serving and evaluation need of the features, at the end of the log.
 
 ``facts.json``; ``interactions/*.parquet`` (user_id, item_index, timestamp_ms of the training positives);
-``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, and event counts);
+``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, event counts, and
+every item ever had);
 ``user_requests/*.gz`` (samples without an item: what each user's request would be right after the last event).
 """
 
@@ -24,12 +25,13 @@ class SnapshotFacts:
 
     Attributes:
       types: event types of the history; a type's place is its code.
+      eval_from_ms, test_from_ms: where the splits begin; None where each user's last events are held out.
       last_timestamp_ms: of the log.
     """
 
     types: tuple[str, ...]
-    eval_from_ms: int
-    test_from_ms: int
+    eval_from_ms: int | None
+    test_from_ms: int | None
     last_timestamp_ms: int
 
     def save(self, folder: Path) -> None:

@@ -7,6 +7,8 @@ import tensorflow as tf
 from components.config import PipelineConfig
 from components.schema import samples as names
 
+PADDING = {"string": "", "float": -1.0}
+
 
 def request_inputs(sample: bytes, config: PipelineConfig, types: tuple[str, ...]) -> dict[str, list[Any]]:
     """Column-form ``inputs`` of one request: single features as [value], lists as [[values]].
@@ -25,7 +27,7 @@ def request_inputs(sample: bytes, config: PipelineConfig, types: tuple[str, ...]
         elif dtype == "float" and name in columns:
             inputs[name] = values or [float("nan")]
         else:
-            inputs[name] = [values]
+            inputs[name] = [values or [PADDING[dtype]]]  # an empty list would not say of what type it is
     return inputs
 
 

@@ -8,7 +8,6 @@ list: 1 for the item, then 0 for each negative. User and item features keep thei
 
 from collections.abc import Iterable
 
-import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.config import PipelineConfig
@@ -78,10 +77,6 @@ def _kind(feature: FeatureColumn) -> tuple[str, bool]:
         FeatureKind.TEXT: ("string", False),
         FeatureKind.TIMESTAMP: ("float", False),  # age in days
     }[feature.kind]
-
-
-def arrow_type(dtype: str) -> pa.DataType:
-    return {"string": pa.string(), "float": pa.float32(), "int64": pa.int64()}[dtype]
 
 
 def schema_proto(config: PipelineConfig, types: tuple[str, ...]) -> schema_pb2.Schema:

@@ -34,15 +34,15 @@ class Recall(tf.Module):
         keys = self._saved.embed.concrete_functions[0].structured_input_signature[0][0].keys()
         return self._saved.embed({name: features[name] for name in keys})
 
-    def best_rows(self, embedding: tf.Tensor, history_row: tf.Tensor, count: int) -> tf.Tensor:
-        """int32 [batch, min(count, n)]; the rows of the best items, without those of the history."""
-        scores = without_history(tf.matmul(embedding, self._vectors, transpose_b=True), history_row)
+    def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
+        """int32 [batch, min(count, n)]; the rows of the best items, without ``excluded`` int32 [batch, m]."""
+        scores = without_rows(tf.matmul(embedding, self._vectors, transpose_b=True), excluded)
         return tf.math.top_k(scores, k=min(count, self.count)).indices
 
 
-def without_history(scores: tf.Tensor, history_row: tf.Tensor) -> tf.Tensor:
-    """``scores`` [batch, n] with those of the history's rows [batch, length] at the least possible."""
-    known = (history_row != PAD) & (history_row < tf.shape(scores)[1])
+def without_rows(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
+    """``scores`` [batch, n] with those of the rows ``excluded`` [batch, m] at the least possible; PAD and n are no rows."""
+    known = (excluded != PAD) & (excluded < tf.shape(scores)[1])
     where = tf.where(known)
-    places = tf.stack([where[:, 0], tf.cast(tf.gather_nd(history_row, where), tf.int64)], axis=1)
+    places = tf.stack([where[:, 0], tf.cast(tf.gather_nd(excluded, where), tf.int64)], axis=1)
     return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], scores.dtype.min))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from components.config import PipelineConfig
 from components.schema import samples as names
 
+EXCLUDED = "exclude_item_id"
 DTYPES = {"string": tf.string, "float": tf.float32, "int64": tf.int64}
 LISTS_BY_HISTORY = (names.HISTORY_AGE, names.HISTORY_VALUE)
 
@@ -18,6 +19,11 @@ LISTS_BY_HISTORY = (names.HISTORY_AGE, names.HISTORY_VALUE)
 def query_signature(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tf.TensorSpec]:
     """The inputs of a request: [batch] for single features and numbers, [batch, n] for lists."""
     return _signature(config, types, names.query_features(config, types))
+
+
+def recommend_signature(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tf.TensorSpec]:
+    """The inputs of a request for a list: those of a request, and the ids that must not come back, padded with ""."""
+    return {**query_signature(config, types), EXCLUDED: tf.TensorSpec([None, None], tf.string, name=EXCLUDED)}
 
 
 def item_signature(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tf.TensorSpec]:

@@ -179,7 +179,7 @@ def fit_c_runtime() -> None:
 
 
 def private_glibc_works() -> bool:
-    python = ENVIRONMENT / "bin" / "python3.11"
+    python = ENVIRONMENT / "bin" / "python"  # the link, which is replaced last
     probe = "import os; print(os.confstr('CS_GNU_LIBC_VERSION'))"
     done = subprocess.run([python, "-c", probe], capture_output=True, text=True)
     found = re.search(r"glibc (\d+)\.(\d+)", done.stdout)

@@ -150,7 +150,7 @@ def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
-    """Runs of one work directory, in this order; only the third and the fourth are good."""
+    """Runs of one work directory, in this order; the third to the fifth are good."""
     folder, workdir = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("work")
     write_shop(folder)
     runs = {}
@@ -160,7 +160,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     # A tree over 120 items has 10 leaves, of which it searches 2: it cannot find 100 items.
     runs["bad index"] = go(folder, workdir, shop_config(index={"exact_below": 0}))
     runs["good"] = go(folder, workdir, shop_config())
-    runs["again"] = go(folder, workdir, shop_config())
+    runs["same"] = go(folder, workdir, shop_config())
+    runs["again"] = go(folder, workdir, shop_config(evaluation={**SMALL_MODELS["evaluation"], "min_auc": 0.01}))
     members = pq.read_table(folder / "members.parquet").to_pandas()
     members["land"] = "Atlantis"
     pq.write_table(pa.Table.from_pandas(members, preserve_index=False), folder / "members.parquet")

@@ -52,7 +52,14 @@ def test_a_good_run_goes_on_from_the_last_good_node(shop: Any) -> None:
     assert run.current == 1
 
 
-def test_the_same_again_runs_only_what_compares_with_the_last_release(shop: Any) -> None:
+def test_the_same_again_runs_nothing(shop: Any) -> None:
+    run = shop.runs["same"]
+    assert run.error is None
+    assert run.cached == dict.fromkeys(NODES, True)
+    assert run.current == 1
+
+
+def test_another_bound_runs_only_what_compares_with_the_last_release(shop: Any) -> None:
     run = shop.runs["again"]
     assert run.error is None
     assert {node for node, cached in run.cached.items() if not cached} == COMPARED

@@ -7,7 +7,7 @@ from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
 from components.models.towers import ItemTower, QueryTower
 from components.models.two_tower import TwoTower
-from components.training.recall import without_history
+from components.training.recall import without_rows
 
 GROUPS, ITEMS = 2, 8
 
@@ -102,5 +102,5 @@ def test_a_checkerboard_is_learnt_perfectly() -> None:
     best = tf.math.top_k(scores, k=4).indices.numpy()
     assert [set(each) for each in best] == [{0, 2, 4, 6}, {1, 3, 5, 7}]
     # What a group has had does not come back: the three others stay in front.
-    rest = tf.math.top_k(without_history(scores, tf.constant([[4], [1]])), k=3).indices.numpy()
+    rest = tf.math.top_k(without_rows(scores, tf.constant([[4], [1]])), k=3).indices.numpy()
     assert [set(each) for each in rest] == [{0, 2, 6}, {3, 5, 7}]

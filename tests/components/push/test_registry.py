@@ -192,7 +192,7 @@ def test_a_crash_leaves_the_last_release_and_the_next_one_works(registry: Regist
 def test_a_source_that_is_not_there_publishes_nothing(registry: Registry, publish: Publish, tmp_path: Path) -> None:
     publish("one")
     with pytest.raises(FileNotFoundError):
-        registry.publish("shop", {"retrieval": tmp_path / "absent"}, {}, {}, candidates=1, metrics={})
+        registry.publish("shop", {"retrieval": tmp_path / "absent"}, {}, {}, 1, "made from nothing", 0, metrics={})
     assert registry.versions() == [1]
     assert publish("two") == 2
 
