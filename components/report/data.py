@@ -27,7 +27,7 @@ def data_blocks(record: RunRecord) -> list[Block]:
     blocks: list[Block] = [Tiles(_tiles(record.data)), Charts(pictures)]
     if record.statistics is None:
         blocks.append(absence(record, "Samples"))
-    if record.split:
+    if record.split and record.split.get("eval_from_ms"):
         blocks.append(_split_table(record.data.log, record.split))
     return blocks + _refused(record.data)
 
