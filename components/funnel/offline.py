@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.funnel.seen import PAD
 from components.index.index import Index
 from components.training.exported import Ranker, Towers
 
-PAD = -1
 REQUESTS_AT_ONCE = 512
 
 

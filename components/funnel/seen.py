@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.config import PipelineConfig
+from components.features.user import MOMENT_BITS
 from components.schema.events import event_files
 from components.schema.samples import history_types
 
@@ -35,9 +36,9 @@ def seen_before(
     user, moment = user[order], log.column("timestamp_ms").to_numpy()[order]
     rows = pc.index_in(log.column("item_id"), item_ids).to_numpy()[order]
     places = pc.index_in(pa.array(users, pa.string()), wanted).to_numpy()
-    key = (user.astype(np.int64) << 42) | moment
-    start = np.searchsorted(key, places.astype(np.int64) << 42)
-    end = np.searchsorted(key, (places.astype(np.int64) << 42) | moments)
+    key = (user.astype(np.int64) << MOMENT_BITS) | moment
+    start = np.searchsorted(key, places.astype(np.int64) << MOMENT_BITS)
+    end = np.searchsorted(key, (places.astype(np.int64) << MOMENT_BITS) | moments)
     seen = [np.unique(rows[one:two]) for one, two in zip(start, end, strict=True)]
     return padded(seen)
 
