@@ -11,6 +11,9 @@ from components.models.features import Features, FeatureVectors, Slot, dense_sta
 from components.models.items import PAD, ItemTable
 from components.transform.preprocessing import AGE_BUCKETS
 
+FEATURE_DIM = 16  # of the embedding of each feature that is not an id
+HEADS = 4
+
 
 class ItemTower(keras.layers.Layer):
     """Item rows → vectors, from the id and from the features.
@@ -25,7 +28,7 @@ class ItemTower(keras.layers.Layer):
         self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
         self._features = self._mix = None
         if table.slots:
-            self._features = FeatureVectors(table.slots, dim)
+            self._features = FeatureVectors(table.slots, FEATURE_DIM)
             self._mix = keras.Sequential([dense_stack(hidden, dropout, "hidden"), keras.layers.Dense(dim)], name="mix")
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -43,15 +46,20 @@ class ItemTower(keras.layers.Layer):
 
 
 class QueryTower(keras.layers.Layer):
-    """User, context and history → vector. The history is read with the item tower's vectors."""
+    """User, context and history → vector.
+
+    The history is read with the item tower's vectors v_l, pooled by HEADS attentions and by the mean:
+    pooled_h = Σ_l softmax_l(W_h tanh(W v_l) + age_h(l) + value_l u_h) v_l. What depends on the item alone is computed once
+    for each distinct item of a batch, so that the cost of long histories is that of the sum.
+    """
 
     def __init__(self, items: ItemTower, slots: tuple[Slot, ...], dim: int, hidden: tuple[int, ...], dropout: float) -> None:
         super().__init__(name="query_tower")
         self._items = items
-        self._slots = FeatureVectors(slots, 16)
-        self._age = keras.layers.Embedding(AGE_BUCKETS, dim, embeddings_initializer=_initializer(), name="history_age")
-        self._attend = keras.layers.Dense(4, name="attend")
-        self._value = keras.layers.Dense(dim, use_bias=False, name="history_value")
+        self._slots = FeatureVectors(slots, FEATURE_DIM)
+        self._age = keras.layers.Embedding(AGE_BUCKETS, HEADS, embeddings_initializer=_initializer(), name="history_age")
+        self._attend = keras.Sequential([keras.layers.Dense(dim, activation="tanh"), keras.layers.Dense(HEADS)], name="attend")
+        self._value = keras.layers.Dense(HEADS, use_bias=False, name="history_value")
         self._hidden = dense_stack(hidden, dropout, "hidden")
         self._out = keras.layers.Dense(dim)
 
@@ -64,12 +72,13 @@ class QueryTower(keras.layers.Layer):
         distinct, place = tf.unique(tf.reshape(rows, [-1]))
         vectors = self._items(distinct, training=training)
         items = tf.reshape(tf.gather(vectors, place), [batch, length, vectors.shape[-1]])
-        past = items + self._age(features["history_age_s"]) + self._value(features["history_value"][..., tf.newaxis])
-        weights = tf.nn.softmax(self._attend(tf.nn.tanh(past)) + (present - 1) * 1e9, axis=1) * present
-        pooled = tf.einsum("blh,bld->bhd", weights, items)
-        pooled = tf.reshape(pooled, [batch, self._attend.units * vectors.shape[-1]])
-        mean = tf.reduce_sum(items * present, 1) / tf.maximum(tf.reduce_sum(present, 1), 1.0)
-        mixed = tf.concat([pooled, mean, self._slots(features)], axis=-1)
+        asked = tf.reshape(tf.gather(self._attend(vectors), place), [batch, length, HEADS])
+        asked += self._age(features["history_age_s"]) + self._value(features["history_value"][..., tf.newaxis])
+        weights = tf.nn.softmax(asked + (present - 1) * 1e9, axis=1) * present
+        mean = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
+        pooled = tf.matmul(tf.concat([weights, mean], axis=-1), items, transpose_a=True)
+        pooled = tf.reshape(pooled, [batch, (HEADS + 1) * vectors.shape[-1]])
+        mixed = tf.concat([pooled, self._slots(features)], axis=-1)
         return self._out(self._hidden(mixed, training=training))
 
 

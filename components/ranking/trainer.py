@@ -6,6 +6,7 @@ and catalogue rows → ``score``; ``evaluate`` serialized samples → each task'
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from components.models.items import ItemCounters, ItemTable
 from components.models.multi_task import MultiTaskRanker, Task, combined_score, predictions
 from components.models.rankers import RANKERS, RankerParts
 from components.schema import samples as names
-from components.training.context import TrainingContext, with_rows
+from components.training.context import TrainingContext
+from components.training.export import ModelExport, only
 from components.training.inputs import training_batches
 from components.training.loop import train
 from components.training.recall import Recall
-from components.training.signature import EXCLUDED, query_signature, recommend_signature, to_samples_form
+from components.training.signature import EXCLUDED, query_signature, recommend_signature
 
 MEASURED_SAMPLES = 2_000
 RECOMMENDED = 100
@@ -47,12 +49,12 @@ def run_fn(fn_args: Any) -> None:
     model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
-        held_out = _blocks(context, recall, context.eval_files).cache(str(Path(scratch) / "eval"))
+        held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(256).cache()
         batches = training_batches(blocks, settings.batch_size, settings.seed)
         train(
             model,
             batches.map(lambda batch: _with_candidates(batch, settings.negatives), tf.data.AUTOTUNE),
-            measure=lambda: ndcg_of(model, held_out.unbatch().take(MEASURED_SAMPLES).batch(256), tasks, context.config),
+            measure=lambda: ndcg_of(model, held_out, tasks, context.config),
             metric="ndcg_at_10",
             settings=settings,
             run_folder=context.run_folder,
@@ -135,8 +137,8 @@ def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tup
     return tf.where((tf.reduce_sum(hit, axis=1) > 0) & (rank < 10), gain, 0.0)
 
 
-class RankingExport(tf.Module):
-    """The ranker with the Transform graph, the item lookup and recall, ready to be saved."""
+class RankingExport(ModelExport):
+    """The ranker and recall with what they read, ready to be saved."""
 
     def __init__(
         self,
@@ -146,47 +148,45 @@ class RankingExport(tf.Module):
         tasks: tuple[Task, ...],
         context: TrainingContext,
     ) -> None:
-        super().__init__(name="ranking")
-        self._config, self._types = context.config, context.facts.types
-        self._raw_spec = context.transform.raw_feature_spec()
-        self._transform = context.transform.transform_features_layer()
-        self._rows, self._model, self._recall, self._tasks = context.item_rows, model, recall, tasks
+        super().__init__("ranking", [*model.variables, *recall.variables], context)
+        self._recall: Callable[[], Recall] = lambda: recall
+        self._tasks = tasks
         self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
+        self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])
+        recalled = {**self._spec, "recall_embedding": tf.TensorSpec([None, recall.dim], tf.float32, "recall_embedding")}
+        rows = tf.TensorSpec([None, None], tf.int32, "rows")
+        self._logits = tf.function(lambda features, rows: model.ranker(features, rows), input_signature=[recalled, rows])
 
-    def _features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features = with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
-        return {**features, "recall_embedding": self._recall.embed(features)}
+    def _with_recall(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {**only(features, self._spec), "recall_embedding": self._recall().embed(features)}
 
     def rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         rows = self._rows(inputs.pop(names.ITEM_ID))
-        logits = self._model.ranker(self._features(inputs), rows)
+        logits = self._logits(self._with_recall(self.request_features(inputs)), rows)
         return {"score": combined_score(logits, self._tasks), **predictions(logits, self._tasks)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
-        features = self._features(inputs)
-        rows = self._recall.best_rows(features["recall_embedding"], excluded, self._candidates)
-        logits = self._model.ranker(features, rows)
+        features = self._with_recall(self.request_features(inputs))
+        rows = self._recall().best_rows(features["recall_embedding"], excluded, self._candidates)
+        logits = self._logits(features, rows)
         best, place = tf.math.top_k(combined_score(logits, self._tasks), k=min(RECOMMENDED, self._candidates))
         ordered = tf.gather(rows, place, batch_dims=1)
         return {"item_id": tf.gather(self._ids, ordered), "score": best}
 
-    def _sample_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = with_rows(self._rows, self._transform(tf.io.parse_example(examples, self._raw_spec)))
-        return {**features, "recall_embedding": self._recall.embed(features)}
-
     def rank_examples(self, examples: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"score": combined_score(self._model.ranker(self._sample_features(examples), rows), self._tasks)}
+        logits = self._logits(self._with_recall(self.sample_features(examples)), rows)
+        return {"score": combined_score(logits, self._tasks)}
 
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = self._sample_features(examples)
+        features = self.sample_features(examples)
         rows = features["item_row"][:, tf.newaxis]
         if "negative_row" in features:
             rows = tf.concat([rows, features["negative_row"]], axis=1)
-        made = predictions(self._model.ranker(features, rows), self._tasks)
+        made = predictions(self._logits(self._with_recall(features), rows), self._tasks)
         listed = {task for task in made if names.has_drawn_negatives(self._config, task)}
         return {task: value if task in listed else value[:, :1] for task, value in made.items()}
 

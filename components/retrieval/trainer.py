@@ -6,6 +6,7 @@ best items by exact search.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from components.models.items import ItemTable
 from components.models.towers import ItemTower, QueryTower
 from components.models.two_tower import TwoTower
 from components.schema import samples as names
-from components.training.context import TrainingContext, with_rows
+from components.training.context import TrainingContext
+from components.training.export import ModelExport, only
 from components.training.inputs import training_batches
 from components.training.loop import train
 from components.training.recall import without_rows
-from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature, to_samples_form
+from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature
 
 MEASURED_SAMPLES = 5_000
 RECOMMENDED = 300
@@ -36,12 +38,12 @@ def run_fn(fn_args: Any) -> None:
     query_tower = QueryTower(item_tower, context.query_slots, settings.embedding_dim, settings.hidden, settings.dropout)
     model = TwoTower(query_tower, item_tower)
     with tempfile.TemporaryDirectory() as scratch:
-        blocks = _positives(context, context.train_files, Path(scratch) / "train")
-        held_out = _positives(context, context.eval_files, Path(scratch) / "eval")
+        blocks = _positives(context, context.train_files).cache(str(Path(scratch) / "train"))
+        held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(512).cache()
         train(
             model,
             training_batches(blocks, settings.batch_size, settings.seed),
-            measure=lambda: recall_at(model, held_out.unbatch().take(MEASURED_SAMPLES).batch(512), table.count),
+            measure=lambda: recall_at(model, held_out, table.count),
             metric="recall_at_100",
             settings=settings,
             run_folder=context.run_folder,
@@ -49,7 +51,7 @@ def run_fn(fn_args: Any) -> None:
     save(model, table, context)
 
 
-def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path | None) -> tf.data.Dataset:
+def _positives(context: TrainingContext, files: tuple[str, ...]) -> tf.data.Dataset:
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
     keep = [*context.query_keys(), "item_row", names.ITEM_PROB, label, weight]
@@ -61,8 +63,7 @@ def _positives(context: TrainingContext, files: tuple[str, ...], cache: Path | N
         del kept[label]
         return kept
 
-    positives = context.blocks(files, keep, shuffled=cache is not None).map(only_positives)
-    return positives if cache is None else positives.cache(str(cache))
+    return context.blocks(files, keep, shuffled=True).map(only_positives)
 
 
 def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dict[str, float]:
@@ -86,43 +87,34 @@ def item_vectors(item_tower: ItemTower, item_count: int) -> tf.Tensor:
     return tf.concat([item_tower(rows[start : start + 8_192]) for start in range(0, item_count, 8_192)], axis=0)
 
 
-class RetrievalExport(tf.Module):
-    """The towers with the Transform graph and the item lookup, ready to be saved."""
+class RetrievalExport(ModelExport):
+    """The towers with what they read, ready to be saved."""
 
     def __init__(self, model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
-        super().__init__(name="retrieval")
-        self._config, self._types = context.config, context.facts.types
-        self._transform = context.transform.transform_features_layer()
-        self._rows, self._table, self._model = context.item_rows, table, model
+        super().__init__("retrieval", model.variables, context)
+        self._item_tower: Callable[[], ItemTower] = lambda: model.item_tower
+        self._table = table
+        self._query_spec = self.spec_of(context.query_keys())
+        # Saved under its name: request vectors from features that have been through the Transform graph, as ranking has them.
+        self.embed = tf.function(lambda features: model.query_tower(features), input_signature=[self._query_spec])
         self.vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
         self.item_ids = tf.Variable(list(context.item_facts.ids), trainable=False)
-        self._raw_spec = context.transform.raw_feature_spec()
-
-    def features(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))
-
-    @tf.function(reduce_retracing=True)
-    def embed(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Request vectors from features that have been through the Transform graph, as ranking has them."""
-        return self._model.query_tower(features)
 
     def query(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"embedding": self._model.query_tower(self.features(inputs))}
-
-    def item(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        features = self.features(inputs)
-        rows = features.pop("item_row")
-        return {"embedding": self._model.item_tower.vectors(self._table.id_rows(rows), features)}
+        return {"embedding": self.embed(only(self.request_features(inputs), self._query_spec))}
 
     def embed_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        features = with_rows(self._rows, self._transform(tf.io.parse_example(examples, self._raw_spec)))
-        return {"embedding": self._model.query_tower(features)}
+        return {"embedding": self.embed(only(self.sample_features(examples), self._query_spec))}
+
+    def item(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = dict(self.item_features(inputs))
+        rows = features.pop("item_row")
+        return {"embedding": self._item_tower().vectors(self._table.id_rows(rows), features)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
-        features = self.features(inputs)
-        scores = tf.matmul(self._model.query_tower(features), self.vectors, transpose_b=True)
+        scores = tf.matmul(self.query(inputs)["embedding"], self.vectors, transpose_b=True)
         best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(RECOMMENDED, self._table.count))
         return {"item_id": tf.gather(self.item_ids, rows), "score": best}
 
@@ -141,7 +133,5 @@ def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
             recommend_signature(context.config, context.facts.types)
         ),
     }
-    spec = _positives(context, context.eval_files, None).element_spec
-    any_batch = {name: tf.TensorSpec([None, *spec[name].shape[1:]], spec[name].dtype, name) for name in context.query_keys()}
-    export.embed.get_concrete_function(any_batch)  # traced, so that it is saved
+    export.embed.get_concrete_function()  # traced, so that it is saved
     tf.saved_model.save(export, str(context.model_folder), signatures)

@@ -10,14 +10,19 @@ from components.models.items import PAD
 SCORES_AT_ONCE = 1 << 26  # 256 MiB of float32
 
 
-class Recall(tf.Module):
+class Recall:
     """Loaded from RetrievalTrainer's model artifact; its weights stay as they are."""
 
     def __init__(self, model: Path) -> None:
-        super().__init__(name="recall")
         self._saved = tf.saved_model.load(str(model / "Format-Serving"))
         self._vectors = tf.Variable(self._saved.vectors, trainable=False)
         self.count, self.dim = self._vectors.shape
+        self._embed = self._saved.embed.concrete_functions[0]
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that ``embed`` and ``best_rows`` read."""
+        return [self._vectors, *self._embed.variables]
 
     @property
     def vectors_with_unknown(self) -> tf.Tensor:
@@ -31,7 +36,7 @@ class Recall(tf.Module):
 
     def embed(self, features: Features) -> tf.Tensor:
         """float32 [batch, dim] from features that have been through the Transform graph."""
-        keys = self._saved.embed.concrete_functions[0].structured_input_signature[0][0].keys()
+        keys = self._embed.structured_input_signature[0][0].keys()
         return self._saved.embed({name: features[name] for name in keys})
 
     def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
