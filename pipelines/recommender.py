@@ -72,6 +72,7 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
         schema=samples.outputs["schema"],
         preprocessing_fn=PREPROCESSING,
         materialize=False,  # the trainers apply the graph themselves: it is cheaper than writing its output
+        disable_statistics=True,  # StatisticsGen has made them of the raw features, which are what is validated
         custom_config={"config": settings(config)},
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
     )
@@ -197,7 +198,12 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
         slices.append(tfma.SlicingSpec(feature_keys=[CONTEXT_PREFIX + name if name in contexts else name]))
     metrics = [tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])]
     for name, task in tasks.items():
-        kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]
+        if task.kind == "regression":
+            kinds = ["MeanSquaredError"]
+        elif names.has_drawn_negatives(config, name):
+            kinds = ["AUC"]  # against drawn negatives; a mean over them would say nothing
+        else:
+            kinds = ["AUC", "MeanLabel", "MeanPrediction"]
         of_task = [tfma.MetricConfig(class_name=kind) for kind in kinds]
         if task.kind == "binary":
             of_all = of_task[0].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()]).threshold

@@ -24,7 +24,7 @@ from components.schema import samples as names
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
 from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
-from components.training.exported import Ranker, read_examples
+from components.training.exported import read_examples
 
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
 
@@ -107,7 +107,7 @@ def _judge_predictions(config: PipelineConfig, parts: FunnelParts, examples: Pat
         return {}
     samples = read_examples(examples / "Split-test", config.evaluation.max_queries)
     stored = [tf.train.Example.FromString(sample).features.feature for sample in samples]
-    predictions = Ranker(Path(parts.ranker)).predictions(samples)
+    predictions = parts.load().ranker.predictions(samples)
 
     def column(prefix: str, task: str) -> np.ndarray:
         return np.array([features[prefix + task].float_list.value[0] for features in stored], np.float32)

@@ -1,6 +1,5 @@
 """The funnel's lists for many requests, computed by Beam workers that each load the models once."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,27 +12,29 @@ from components.funnel.parts import FunnelParts
 REQUESTS_PER_SHARD = 2_048
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Some requests. ``seen``: int32 [n, s], padded with -1."""
-
-    number: int
-    examples: list[bytes]
-    seen: NDArray[np.int32]
-
-
 def funnel_lists(
     pipeline: beam.Pipeline, parts: FunnelParts, examples: list[bytes], seen: NDArray[np.int32], k: int, folder: Path
 ) -> None:
-    """Add the steps that write ``folder/lists-*.npz``, one a shard of ``REQUESTS_PER_SHARD`` requests."""
+    """Add the steps that write ``folder/lists-*.npz``, one a shard of ``REQUESTS_PER_SHARD`` requests.
+
+    The requests lie beside them in ``requests-*.npz``: inside the pipeline they would be pickled with its steps.
+
+    Args:
+      seen: int32 [n, s], padded with -1; rows that must not come back.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    shards = [
-        Shard(number, examples[start : start + REQUESTS_PER_SHARD], seen[start : start + REQUESTS_PER_SHARD])
-        for number, start in enumerate(range(0, len(examples), REQUESTS_PER_SHARD))
-    ]
+    starts = range(0, len(examples), REQUESTS_PER_SHARD)
+    for number, start in enumerate(starts):
+        of_shard = examples[start : start + REQUESTS_PER_SHARD]
+        np.savez(
+            folder / f"requests-{number:05d}.npz",
+            content=np.frombuffer(b"".join(of_shard), np.uint8),
+            end=np.cumsum([len(example) for example in of_shard]),
+            seen=seen[start : start + REQUESTS_PER_SHARD],
+        )
     (
         pipeline
-        | "Shards" >> beam.Create(shards)
+        | "Shards" >> beam.Create(range(len(starts)))
         | "Spread" >> beam.Reshuffle()
         | "Recommend" >> beam.ParDo(_Recommend(parts, k, str(folder)))
     )
@@ -52,7 +53,10 @@ class _Recommend(beam.DoFn):
     def setup(self) -> None:
         self._funnel = self._parts.load()
 
-    def process(self, shard: Shard) -> None:
-        lists = self._funnel.recommend(shard.examples, shard.seen, self._k)
-        path = Path(self._folder) / f"lists-{shard.number:05d}.npz"
+    def process(self, shard: int) -> None:
+        requests = np.load(Path(self._folder) / f"requests-{shard:05d}.npz", allow_pickle=False)
+        content, end = requests["content"].tobytes(), requests["end"]
+        examples = [content[start:stop] for start, stop in zip([0, *end[:-1]], end, strict=True)]
+        lists = self._funnel.recommend(examples, requests["seen"], self._k)
+        path = Path(self._folder) / f"lists-{shard:05d}.npz"
         np.savez(path, recalled=lists.recalled, ranked=lists.ranked, scores=lists.scores)

@@ -1,6 +1,7 @@
 """Where the parts of a funnel lie: artifacts of a run, or a published release."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from components.funnel.offline import OfflineFunnel
@@ -23,6 +24,7 @@ class FunnelParts:
     index: str
     candidates: int
 
+    @lru_cache(maxsize=2)  # noqa: B019  a pipeline in one process asks for the candidate again and again, and loading takes seconds
     def load(self) -> OfflineFunnel:
         vectors, _ = load_vectors(Path(self.index))
         index = ScannIndex.load(Path(self.index), len(vectors))
