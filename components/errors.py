@@ -12,6 +12,8 @@ Each is shown to the user as its message alone, without a trace, and ends the co
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _STEP = re.compile(r" \[while running '[^']*'\]$")  # what Beam adds to a message
 _OURS = re.compile(r"components\.errors\.(\w+): (.*?)(?= \[while running|\n\n|$)", re.DOTALL)
@@ -57,3 +59,25 @@ def raised_in_worker(error: BaseException) -> WinnowError | None:
     name, message = found[-1]
     kind = globals().get(name, WinnowError)
     return kind(message.strip())
+
+
+@contextmanager
+def raised_as_ours() -> Iterator[None]:
+    """Around a Beam pipeline: what a worker raised of ours comes out as it was raised, all else as Beam gives it."""
+    try:
+        yield
+    except Exception as error:
+        ours = raised_in_worker(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on, each once: a chain that others have made may run in a circle."""
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        yield each
+        seen.add(id(each))
+        each = each.__cause__ or each.__context__

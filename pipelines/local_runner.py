@@ -14,7 +14,7 @@ from absl import logging as absl_logging
 from tfx.orchestration.pipeline import RunOptions
 
 from components.config import PipelineConfig
-from components.errors import ConfigError, WinnowError, raised_in_worker
+from components.errors import ConfigError, causes, raised_in_worker
 from pipelines.recommender import NODES, Places, create_pipeline
 
 BEAM_ARGS = [
@@ -60,18 +60,10 @@ def run(
         try:
             tfx.orchestration.LocalDagRunner().run(pipeline, options)
         except Exception as error:
-            raise _of_ours(error) or error from error
-
-
-def _of_ours(error: BaseException) -> WinnowError | None:
-    """The error of ours at the root of what TFX or Beam raised."""
-    chain: BaseException | None = error
-    while chain is not None:
-        found = raised_in_worker(chain)
-        if found is not None:
-            return found
-        chain = chain.__cause__ or chain.__context__
-    return None
+            ours = next(filter(None, map(raised_in_worker, causes(error))), None)
+            if ours is None:
+                raise
+            raise ours from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tfx.v1 as tfx
 
 from components.config import parse_config
-from components.errors import raised_in_worker
+from components.errors import raised_as_ours
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
 from components.funnel.seen import seen_before
@@ -53,11 +53,8 @@ def BulkRecommender(  # noqa: N802  a component is named like a class
             f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
         )
         with tempfile.TemporaryDirectory() as scratch:
-            try:
-                with beam_pipeline as pipeline:
-                    funnel_lists(pipeline, parts, requests, seen, settings.bulk.length, Path(scratch))
-            except Exception as error:
-                raise raised_in_worker(error) or error from error
+            with raised_as_ours(), beam_pipeline as pipeline:
+                funnel_lists(pipeline, parts, requests, seen, settings.bulk.length, Path(scratch))
             made = read_lists(Path(scratch))
         present = made.ranked >= 0
         offsets = pa.array(np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32))

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tfx.v1 as tfx
 
 from components.config import PipelineConfig, parse_config
-from components.errors import raised_in_worker
+from components.errors import raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
 from components.evaluation.queries import Queries, test_queries
@@ -57,11 +57,8 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     )
     k = max(settings.evaluation.k)
     with tempfile.TemporaryDirectory() as scratch:
-        try:
-            with beam_pipeline as pipeline:
-                funnel_lists(pipeline, parts, queries.examples, queries.seen, k, Path(scratch))
-        except Exception as error:
-            raise raised_in_worker(error) or error from error
+        with raised_as_ours(), beam_pipeline as pipeline:
+            funnel_lists(pipeline, parts, queries.examples, queries.seen, k, Path(scratch))
         made = read_lists(Path(scratch))
     vectors, _ = load_vectors(Path(index.uri))
     interactions = read_interactions(Path(features.uri))

@@ -6,7 +6,7 @@ import apache_beam as beam
 import tfx.v1 as tfx
 
 from components.config import parse_config
-from components.errors import raised_in_worker
+from components.errors import raised_as_ours
 from components.ingest.beam import finish, ingest
 from components.schema.artifact_types import Catalogue, EventLog
 
@@ -29,9 +29,6 @@ def Ingest(  # noqa: N802  a component is named like a class
     dataset = parse_config(config, origin="Ingest").dataset
     log, items = Path(event_log.uri), Path(catalogue.uri)
     log.mkdir(parents=True, exist_ok=True)
-    try:
-        with beam_pipeline as pipeline:
-            ingest(pipeline, dataset, log)
-    except Exception as error:
-        raise raised_in_worker(error) or error from error
+    with raised_as_ours(), beam_pipeline as pipeline:
+        ingest(pipeline, dataset, log)
     finish(dataset, log, items)

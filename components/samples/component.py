@@ -8,7 +8,7 @@ import tfx.v1 as tfx
 from google.protobuf import text_format
 
 from components.config import parse_config
-from components.errors import raised_in_worker
+from components.errors import raised_as_ours
 from components.samples.beam import make_samples
 from components.samples.business import write_business_statistics
 from components.samples.plan import make_plan
@@ -32,11 +32,8 @@ def Samples(  # noqa: N802  a component is named like a class
     settings = parse_config(config, origin="Samples")
     log, items, snapshot = Path(event_log.uri), Path(catalogue.uri), Path(features.uri)
     plan = make_plan(settings, log, items)
-    try:
-        with beam_pipeline as pipeline:
-            make_samples(pipeline, settings, plan, log, items, Path(examples.uri), snapshot)
-    except Exception as error:
-        raise raised_in_worker(error) or error from error
+    with raised_as_ours(), beam_pipeline as pipeline:
+        make_samples(pipeline, settings, plan, log, items, Path(examples.uri), snapshot)
     by_time = settings.samples.split.kind == "time"
     SnapshotFacts(
         plan.types,

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.config import DatasetConfig, parse_config
-from components.errors import raised_in_worker
+from components.errors import raised_as_ours
 from components.ingest.beam import finish, ingest
 from components.schema.catalogue import read_items, read_users
 from components.schema.events import REJECTS_FILE, EventLogSummary, event_files
@@ -44,11 +44,8 @@ class Ingested:
 def run(dataset: DatasetConfig, folder: Path, beam_args: Sequence[str]) -> Ingested:
     log, catalogue = folder / "log", folder / "catalogue"
     log.mkdir(parents=True)
-    try:
-        with beam.Pipeline(argv=["--runner=FnApiRunner", *beam_args]) as pipeline:
-            ingest(pipeline, dataset, log)
-    except Exception as error:
-        raise raised_in_worker(error) or error from error
+    with raised_as_ours(), beam.Pipeline(argv=["--runner=FnApiRunner", *beam_args]) as pipeline:
+        ingest(pipeline, dataset, log)
     return Ingested(log, catalogue, finish(dataset, log, catalogue))
 
 

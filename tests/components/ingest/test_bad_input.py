@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.errors import ConfigError, DataError, raised_in_worker
+from components.errors import DataError
 from components.ingest.files import parts
 from components.schema.catalogue import ITEMS_FILE
 from components.schema.events import SUMMARY_FILE
@@ -260,14 +260,3 @@ def test_a_context_column_of_lists(tmp_path: Path, dataset: Callable, refusal: C
 def test_parts_of_no_file_at_all(dataset: Callable) -> None:
     with pytest.raises(DataError, match=r"^dataset\.events\.path: found no file"):
         parts(dataset().events, "dataset.events")
-
-
-def test_an_error_from_a_worker_is_ours_again() -> None:
-    ours = raised_in_worker(ConfigError("f.yaml: wrong [while running 'Read/ParDo(X)']"))
-    assert isinstance(ours, ConfigError)
-    assert str(ours) == "f.yaml: wrong"
-    text = "Traceback:\ncomponents.errors.DataError: e.csv: odd\n  second line [while running 'Read']\n"
-    told = raised_in_worker(RuntimeError(text))
-    assert isinstance(told, DataError)
-    assert str(told) == "e.csv: odd\n  second line"
-    assert raised_in_worker(RuntimeError("no memory")) is None
