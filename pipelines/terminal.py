@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.status import Status
 
-from components.errors import WinnowError
+from components.errors import WinnowError, causes
 
 if TYPE_CHECKING:
     from pipelines.local_runner import NodeEvent
 
 INTERRUPTED, UNEXPECTED = 130, 70
+DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")  # as Beam and SQLite tell it
 
 
 @contextmanager
@@ -34,11 +35,23 @@ def quiet(log: Path) -> Iterator[Console]:
         try:
             yield Console(file=stream, highlight=False)
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush_or_drop()
             os.dup2(stream.fileno(), 1)
             os.dup2(errors, 2)
             os.close(errors)
+
+
+def _flush_or_drop() -> None:
+    """Write out what is still to be written to the log, or do without where its disk is full."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 @contextmanager
@@ -54,19 +67,13 @@ def failing_clearly(log: Path | None = None) -> Iterator[None]:
     except KeyboardInterrupt as error:
         console.print("winnow: interrupted; what was finished is kept", style="yellow", markup=False)
         raise SystemExit(INTERRUPTED) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise
-        text = f"winnow: {error.filename or 'a file'} cannot be written: {error.strerror}. Make room or choose another folder."
-        console.print(text + hint, style="bold red", markup=False)
-        raise SystemExit(1) from error
     except Exception as error:
+        told = _of_the_disk(error, log)
+        if told is not None:
+            console.print(f"winnow: {told}.{hint}", style="bold red", markup=False)
+            raise SystemExit(1) from error
         if log is None:
             raise
-        if "No space left on device" in str(error):  # Beam and TensorFlow make it an error of their own
-            text = "winnow: the disk is full. Make room; the next run goes on from the last good node."
-            console.print(text + hint, style="bold red", markup=False)
-            raise SystemExit(1) from error
         with log.open("a") as file:
             traceback.print_exc(file=file)
         text = (
@@ -74,6 +81,19 @@ def failing_clearly(log: Path | None = None) -> Iterator[None]:
         )
         console.print(text, style="bold red", markup=False)
         raise SystemExit(UNEXPECTED) from error
+
+
+def _of_the_disk(error: BaseException, log: Path | None) -> str | None:
+    """What cannot be written and why, where that has led to ``error``."""
+    somewhere = f"a file in {log.parent}" if log else "a file"
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+        return f"{error.filename or somewhere} cannot be written: {error.strerror}. Choose another folder"
+    for each in causes(error):
+        full = isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(text in str(each) for text in DISK_FULL):
+            file = getattr(each, "filename", None) or somewhere
+            return f"{file} cannot be written: the disk is full. Make room or choose another folder; what was finished is kept"
+    return None
 
 
 class NodeProgress:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,13 @@ def run_and_report(
     page = workdir / "report.html"
     try:
         run(config, workdir, from_node, cache, progress)
-    finally:
-        seconds = progress.stop()
-        if (workdir / "metadata.sqlite").exists():
-            _refresh_report(workdir, page)  # after a failure too: it shows what was found up to there
+    except Exception:
+        progress.stop()
+        with suppress(Exception):  # it shows what was found up to the failure, which counts for more than a page that fails too
+            _refresh_report(workdir, page)
+        raise
+    seconds = progress.stop()
+    _refresh_report(workdir, page)
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
 
 
