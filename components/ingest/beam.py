@@ -16,6 +16,7 @@ from components.ingest.catalogue import complete_items, complete_users, read_ite
 from components.ingest.events import check_unit, event_columns, numbered, reject_batch, to_events
 from components.ingest.files import Part, parts, read_part
 from components.ingest.log import split_by_day, write_day
+from components.ingest.repeats import ids_by_bucket, repeats_by_day
 from components.schema.arrow_bytes import from_bytes, to_bytes
 from components.schema.catalogue import ITEMS_FILE, USERS_FILE
 from components.schema.events import (
@@ -38,11 +39,14 @@ def ingest(pipeline: beam.Pipeline, dataset: DatasetConfig, event_log: Path) -> 
         pipeline
         | "Parts" >> beam.Create(parts(dataset.events, EVENTS_KEY))
         | "Spread" >> beam.Reshuffle()
-        | "Read" >> beam.ParDo(_ReadPart(dataset)).with_outputs("rejects", main="events")
+        | "Read" >> beam.ParDo(_ReadPart(dataset)).with_outputs("rejects", "ids", main="events")
     )
+    of_day = {"events": read.events}
+    if dataset.events.columns.event_id:
+        of_day["repeats"] = read.ids | "GroupByBucket" >> beam.GroupByKey() | "FindRepeats" >> beam.FlatMap(_repeats)
     (
-        read.events
-        | "GroupByDay" >> beam.GroupByKey()
+        of_day
+        | "GroupByDay" >> beam.CoGroupByKey()
         | "WriteDay" >> beam.Map(_write_day, late_after_s=dataset.events.late_after_s, event_log=str(event_log))
         | "GroupDays" >> beam.GroupByKey()
         | "WriteSummaries" >> beam.Map(_write_summaries, event_log=str(event_log))
@@ -66,15 +70,27 @@ class _ReadPart(beam.DoFn):
                 yield beam.pvalue.TaggedOutput("rejects", (0, to_bytes(rejects)))
             for day, piece in split_by_day(events):
                 yield day, to_bytes(piece)
+            if self._events.columns.event_id and events.num_rows:
+                for bucket, ids in ids_by_bucket(events):
+                    yield beam.pvalue.TaggedOutput("ids", (bucket, to_bytes(ids)))
         if malformed:
             rows, contents, reasons = (list(column) for column in zip(*malformed, strict=True))
             yield beam.pvalue.TaggedOutput("rejects", (0, to_bytes(reject_batch(part.path, rows, reasons, contents))))
 
 
-def _write_day(keyed: tuple[int, Iterable[bytes]], late_after_s: int, event_log: str) -> tuple[int, tuple[dict, bytes]]:
+def _repeats(keyed: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+    for day, ids in repeats_by_day(from_bytes(list(keyed[1]))):
+        yield day, to_bytes(ids)
+
+
+def _write_day(
+    keyed: tuple[int, dict[str, Iterable[bytes]]], late_after_s: int, event_log: str
+) -> tuple[int, tuple[dict, bytes]]:
     day, pieces = keyed
-    summary, item_days = write_day(day, from_bytes(list(pieces)), late_after_s, Path(event_log))
-    return 0, (summary.__dict__, to_bytes(item_days.combine_chunks().to_batches()[0]))
+    repeats = [from_bytes(list(pieces["repeats"])).column("event_id")] if pieces.get("repeats") else []
+    events = from_bytes(list(pieces["events"]))
+    summary, item_days = write_day(day, events, repeats, late_after_s, Path(event_log))
+    return 0, (summary.__dict__, to_bytes(item_days))
 
 
 def _write_summaries(keyed: tuple[int, Iterable[tuple[dict, bytes]]], event_log: str) -> None:
@@ -101,6 +117,7 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     reasons: dict[str, int] = json.loads(reasons_file.read_text()) if reasons_file.exists() else {}
     rejected, kept = sum(reasons.values()), sum(day.event_count for day in days)
     duplicates = sum(day.duplicate_count for day in days)
+    days = [day for day in days if day.event_count]  # an earlier day may have all of a day's events
     rows = rejected + kept + duplicates
     if rows == 0:
         raise DataError(f"{dataset.events.path}: holds no events ({EVENTS_KEY}.path)")

@@ -25,39 +25,48 @@ def split_by_day(events: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
     ]
 
 
-def write_day(day: int, events: pa.Table, late_after_s: int, event_log: Path) -> tuple[DaySummary, pa.Table]:
-    """Write a day's partition; return its summary and its item-day counts.
+def write_day(
+    day: int, events: pa.Table, repeats: list[pa.ChunkedArray], late_after_s: int, event_log: Path
+) -> tuple[DaySummary, pa.RecordBatch]:
+    """Write a day's partition, if any event is left for it; return its summary and its item-day counts.
 
-    Events with an equal id count once; where the source has no ids, equal events do, and the id becomes the place in
-    the day. The file appears under its name only when it is whole.
+    Events with an equal id count once, the earliest of them; where the source has no ids, equal events do, and the id
+    becomes the place in the day. The file appears under its name only when it is whole.
+
+    Args:
+      repeats: ids that an earlier day has.
     """
     before = events.num_rows
+    for ids in repeats:
+        events = events.filter(pc.invert(pc.is_in(events.column("event_id"), ids)))
     events = events.combine_chunks()
-    first = _first_of_each(events)
-    events = events.take(pa.array(first))
     events = events.take(
         pc.sort_indices(
             events,
             [("timestamp_ms", "ascending"), ("user_id", "ascending"), ("item_id", "ascending"), ("type", "ascending")],
         )
     )
+    events = events.take(pa.array(_first_of_each(events)))
     if events.num_rows and events.column("event_id")[0].as_py() == "":
         ids = np.char.mod(f"{day}-%d", np.arange(events.num_rows))
         events = events.set_column(0, events.schema.field(0), pa.array(ids, pa.string()))
-    folder = event_log / day_name(day)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".part-00000.parquet"
-    pq.write_table(events, partial, compression="zstd", compression_level=1)
-    partial.replace(folder / "part-00000.parquet")
+    if events.num_rows:
+        folder = event_log / day_name(day)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / ".part-00000.parquet"
+        pq.write_table(events, partial, compression="zstd", compression_level=1)
+        partial.replace(folder / "part-00000.parquet")
 
     late = pc.greater(pc.subtract(events.column("received_ms"), events.column("timestamp_ms")), late_after_s * 1000)
     types = pc.value_counts(events.column("type"))
     counts = events.group_by(["item_id", "type"]).aggregate([("event_id", "count")])
-    item_days = pa.table(
-        [pa.repeat(pa.scalar(day, pa.int32()), counts.num_rows), counts.column("item_id"), counts.column("type"),
-         counts.column("event_id_count")],
+    item_days = pa.record_batch(
+        [
+            pa.repeat(pa.scalar(day, pa.int32()), counts.num_rows),
+            *(counts.column(name).combine_chunks() for name in ("item_id", "type", "event_id_count")),
+        ],
         schema=ITEM_DAYS_SCHEMA,
-    )  # fmt: skip
+    )
     summary = DaySummary(
         day=day_name(day).removeprefix("day="),
         event_count=events.num_rows,

@@ -174,6 +174,45 @@ def test_events_with_the_same_id_count_once(tmp_path: Path, dataset: Callable, r
     assert (done.summary.row_count, done.summary.event_count, done.summary.duplicate_count) == (3, 2, 1)
 
 
+def test_an_id_that_comes_again_on_another_day_counts_once(tmp_path: Path, dataset: Callable, run_ingest: Callable) -> None:
+    """Over files too, and whichever copy is read first: the earliest is kept."""
+    day = 86_400
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events" / "1.csv").write_text(
+        "id,user,item,time\n"
+        f"a,u1,1,{DAY + 2 * day + 5}\n"  # the third a
+        f"a,u1,2,{DAY + 7}\n"  # later on the first day: the second a
+        f"b,u1,3,{DAY + day + 1}\n"
+        f"only,u1,4,{DAY + 3 * day}\n"
+    )
+    (tmp_path / "events" / "2.csv").write_text(
+        "id,user,item,time\n"
+        f"b,u2,5,{DAY + 2 * day}\n"  # the second b
+        f"a,u2,6,{DAY + 3}\n"  # the first a
+        f"b,u2,7,{DAY + 2 * day}\n"  # the third b
+    )
+    done = run_ingest(dataset({"path": "events"}, {"event_id": "id"}))
+    kept = done.events.select(["event_id", "item_id", "timestamp_ms"]).to_pylist()
+    assert [tuple(row.values()) for row in kept] == [
+        ("a", "6", (DAY + 3) * 1000),
+        ("b", "3", (DAY + day + 1) * 1000),
+        ("only", "4", (DAY + 3 * day) * 1000),
+    ]
+    # Of 7 rows 3 are kept. Nothing is left of the third day, so it has no folder and is not a day with events.
+    assert (done.summary.row_count, done.summary.event_count, done.summary.duplicate_count) == (7, 3, 4)
+    assert [(each.day, each.event_count) for each in done.summary.days] == [
+        ("2024-01-01", 1),
+        ("2024-01-02", 1),
+        ("2024-01-04", 1),
+    ]
+    assert [path.name for path in sorted(done.log.glob("day=*"))] == ["day=2024-01-01", "day=2024-01-02", "day=2024-01-04"]
+    assert sorted(tuple(row.values()) for row in pq.read_table(done.log / ITEM_DAYS_FILE).to_pylist()) == [
+        (19723, "6", "event", 1),
+        (19724, "3", "event", 1),
+        (19726, "4", "event", 1),
+    ]
+
+
 def test_without_ids_equal_rows_count_once(tmp_path: Path, dataset: Callable, run_ingest: Callable) -> None:
     rows = [
         ("u1", 7, 0, "4"),
