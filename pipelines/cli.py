@@ -167,17 +167,14 @@ def report(
 
 
 @app.command()
-def demo(
-    config: Annotated[Path, typer.Option(help="The config to run.")] = DEFAULT_CONFIG,
-    workdir: Workdir = Path("var/demo"),
-) -> None:
+def demo(workdir: Workdir = Path("var/demo")) -> None:
     """MovieLens from download to recommendations: data, pipeline, release, model server, query, report."""
     log = workdir / "run.log"
     console = Console(highlight=False)
     with failing_clearly(log):
         data_movielens(Path("var/data/movielens-100k"))
         with quiet(log) as quietly:
-            outcome = run_and_report(load_config(config), workdir, None, True, quietly)
+            outcome = run_and_report(load_config(DEFAULT_CONFIG), workdir, None, True, quietly)
         show_outcome(outcome)
         with quiet(log):
             answer = asked(workdir, None, 10, None)

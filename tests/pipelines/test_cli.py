@@ -31,6 +31,12 @@ def test_every_command_explains_itself(command: str) -> None:
     assert "Usage" in done.stdout
 
 
+def test_the_demo_is_of_one_data_set_and_takes_no_config(tmp_path: Path) -> None:
+    done = winnow("demo", "--config", str(tmp_path / "shop.yaml"), "--workdir", str(tmp_path / "work"))
+    assert done.returncode == 2
+    assert "No such option: --config" in done.stderr
+
+
 def test_help_needs_no_framework() -> None:
     code = "import sys, pipelines.cli; print([name for name in ('tensorflow', 'tfx', 'apache_beam') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
