@@ -14,24 +14,9 @@ _CHUNK_CELLS = 1 << 20  # scores held at once: 4 MiB as float32, which a process
 _LEAST_SCORE = np.finfo(np.float32).tiny  # what is not similar at all scores 0
 
 
-def popularity_counts(
-    items: Items, num_items: int, timestamps_ms: NDArray[np.int64] | None = None, window_ms: int | None = None
-) -> NDArray[np.int64]:
-    """Training positives of each item, int64 [num_items].
-
-    Args:
-      items: int32 [num_positives]; -1 is passed over.
-      timestamps_ms: int64 [num_positives]; needed with a window.
-      window_ms: count only positives less than this before the latest.
-    """
-    wanted = items >= 0
-    if window_ms is not None:
-        if timestamps_ms is None or len(timestamps_ms) != len(items):
-            found = "none" if timestamps_ms is None else str(len(timestamps_ms))
-            raise ValueError(f"got {len(items)} positives and {found} of their timestamps; a window needs every one")
-        if len(items):
-            wanted &= timestamps_ms > timestamps_ms.max() - window_ms
-    return np.bincount(items[wanted], minlength=num_items)
+def popularity_counts(items: Items, num_items: int) -> NDArray[np.int64]:
+    """Training positives of each item, int64 [num_items]; items: int32 [num_positives], -1 is passed over."""
+    return np.bincount(items[items >= 0], minlength=num_items)
 
 
 def recommend_popular(counts: NDArray, seen: Items, k: int) -> Items:
@@ -59,7 +44,7 @@ def recommend_popular(counts: NDArray, seen: Items, k: int) -> Items:
 
 
 def item_similarity(
-    users: NDArray, items: Items, num_items: int, shrinkage: float = 10.0, neighbour_count: int | None = 200
+    users: NDArray, items: Items, num_items: int, shrinkage: float = 10.0, neighbour_count: int = 200
 ) -> sp.csr_matrix:
     """Shrunk cosine of co-occurrence, sparse float32 [num_items, num_items], without the diagonal.
 
@@ -69,7 +54,7 @@ def item_similarity(
     Args:
       users: int or str [num_positives].
       items: int32 [num_positives]; -1 is passed over. A pair counts once however often it occurs.
-      neighbour_count: keep this many most similar items in each row; all if None.
+      neighbour_count: keep this many most similar items in each row.
     """
     if len(users) != len(items):
         raise ValueError(f"got {len(users)} users and {len(items)} items; wanted one of each for every pair")
@@ -87,29 +72,21 @@ def item_similarity(
         cosine = block.data / (length[item] * length[block.col] + shrinkage)
         other = item != block.col
         block = sp.csr_matrix((cosine[other], (block.row[other], block.col[other])), shape=block.shape)
-        blocks.append(block if neighbour_count is None else _keep_best(block, neighbour_count))
+        blocks.append(_keep_best(block, neighbour_count))
     return sp.vstack(blocks, format="csr", dtype=np.float32)
 
 
-def recommend_item_to_item(
-    similarity: sp.csr_matrix,
-    history: Items,
-    seen: Items,
-    counts: NDArray,
-    k: int,
-    recency_decay: float = 1.0,
-) -> Items:
+def recommend_item_to_item(similarity: sp.csr_matrix, history: Items, seen: Items, counts: NDArray, k: int) -> Items:
     """The k unseen items most similar to a query's history, int32 [num_queries, k] (Deshpande and Karypis 2004).
 
-    score(j) = sum over history places p of recency_decay^p s_{h_p, j}, p from 0. Only items with a positive score are
+    score(j) = sum over history items h of s_{h, j}. Only items with a positive score are
     taken; the places left over go to the popular items.
 
     Args:
       similarity: float32 [num_items, num_items]; from ``item_similarity``.
-      history: int32 [num_queries, max_history]; most recent first, padded with -1.
+      history: int32 [num_queries, max_history]; padded with -1.
       seen: int32 [num_queries, max_seen]; padded with -1. The history is left out only where it is listed here too.
       counts: [num_items]; from ``popularity_counts``.
-      recency_decay: in (0, 1]; 1 weighs the whole history alike.
     """
     num_items = similarity.shape[0]
     if not len(history) == len(seen):
@@ -119,9 +96,8 @@ def recommend_item_to_item(
     recommended = np.full((len(history), k), -1, np.int32)
     for rows in _chunks(len(history), num_items):
         query, place = np.nonzero(history[rows] >= 0)
-        weights = (recency_decay**place).astype(np.float32)
         shape = (rows.stop - rows.start, num_items)
-        profile = sp.csr_matrix((weights, (query, history[rows][query, place])), shape=shape)
+        profile = sp.csr_matrix((np.ones(len(query), np.float32), (query, history[rows][query, place])), shape=shape)
         scores = (profile @ similarity).toarray()
         query, place = np.nonzero(seen[rows] >= 0)
         scores[query, seen[rows][query, place]] = 0

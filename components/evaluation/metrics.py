@@ -1,8 +1,7 @@
 """What a ranked list and a predicted probability are worth.
 
-Every figure that a slice or an interval is made from is an array with one value a query, so that both are only sums
-over queries; ``MetricSums`` makes the same sums on shards. NaN stands for a query that cannot tell (nothing relevant,
-nothing shown): it is left out of means. A query is one test moment:
+Every figure that a slice or an interval is made from is an array with one value a query. NaN stands for a query that
+cannot tell (nothing relevant, nothing shown): it is left out of means. A query is one test moment:
 
   ranked: int32 [num_queries, list_length]; catalogue indices, best first, padded with -1.
   relevant: int32 [num_queries, max_relevant]; padded with -1. A relevant item outside the catalogue has to be given an
@@ -10,15 +9,15 @@ nothing shown): it is left out of means. A query is one test moment:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_GATHERED_VALUES = 1 << 18  # values that the diversities hold at once: a chunk of queries fits the processor's cache
+_GATHERED_VALUES = 1 << 18  # values that the diversity holds at once: a chunk of queries fits the processor's cache
+_RESAMPLES = 1_000
 _LEAST_PROB = 1e-7  # the log loss of a confident error stays finite
 
 
@@ -171,85 +170,38 @@ def cosine_diversity(ranked: NDArray[np.int32], item_vectors: NDArray[np.float32
     return 1 - _mean_of_pairs(cosines, ranked)
 
 
-def category_diversity(ranked: NDArray[np.int32], item_categories: NDArray[np.bool_]) -> Floats:
-    """Mean Jaccard distance 1 - |A and B| / |A or B| over the pairs of a list, [num_queries] (Ziegler et al. 2005).
-
-    Args:
-      item_categories: bool [num_items, num_categories]; two items without a category count as alike.
-    """
-    without = ~item_categories.any(axis=1, keepdims=True)
-    sets = np.hstack([item_categories, without]).astype(np.float32)
-    sets = np.vstack([sets, np.zeros_like(sets[:1])])  # padding, -1, points at the empty set, which is like nothing
-    sizes = sets.sum(axis=1)
-    likeness = np.zeros(len(ranked))
-    width = ranked.shape[1]
-    rows = max(1, _GATHERED_VALUES // max(1, width * max(width, sets.shape[1])))
-    for start in range(0, len(ranked), rows):
-        chunk = ranked[start : start + rows]
-        members, size = sets[chunk], sizes[chunk]
-        common = members @ members.transpose(0, 2, 1)
-        union = size[:, :, None] + size[:, None, :] - common
-        likeness[start : start + rows] = (common / np.maximum(union, 1)).sum(axis=(1, 2))
-    return 1 - _mean_of_pairs(likeness - (ranked >= 0).sum(axis=1), ranked)
-
-
 def _mean_of_pairs(ordered_pair_sums: Floats, ranked: NDArray[np.int32]) -> Floats:
     count = (ranked >= 0).sum(axis=1)
     return np.where(count > 1, ordered_pair_sums / np.maximum(count * (count - 1), 1), np.nan)
 
 
-def log_loss(labels: NDArray, probs: NDArray, weights: NDArray | None = None) -> float:
-    """Weighted mean of -(y ln p + (1 - y) ln(1 - p)) (Good 1952); all [num_examples], labels 0 or 1."""
+def log_loss(labels: NDArray, probs: NDArray) -> float:
+    """Mean of -(y ln p + (1 - y) ln(1 - p)) (Good 1952); both [num_examples], labels 0 or 1."""
     _check_examples(labels, probs)
-    weights = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    if weights.sum() <= 0:
+    if not len(labels):
         return np.nan
     clipped = np.clip(probs.astype(np.float64), _LEAST_PROB, 1 - _LEAST_PROB)
-    return float(-np.log(np.where(labels > 0, clipped, 1 - clipped)) @ weights / weights.sum())
+    return float(-np.log(np.where(labels > 0, clipped, 1 - clipped)).mean())
 
 
-def auc(labels: NDArray, scores: NDArray, weights: NDArray | None = None) -> float:
-    """Share of (positive, negative) pairs in the right order, each weighing the product of its weights.
+def auc(labels: NDArray, scores: NDArray) -> float:
+    """Share of (positive, negative) pairs in the right order, a tie counting half (Hanley and McNeil 1982).
 
-    A tie counts half (Hanley and McNeil 1982). All [num_examples]; NaN without both classes or with a NaN score.
-    """
-    return grouped_auc(labels, scores, np.zeros(len(labels), np.int64), weights).value
-
-
-@dataclass(frozen=True)
-class GroupedAuc:
-    value: float
-    group_count: int
-    left_out_count: int  # groups without both classes, which have no AUC
-
-
-def grouped_auc(labels: NDArray, scores: NDArray, groups: NDArray, weights: NDArray | None = None) -> GroupedAuc:
-    """Mean of the groups' AUC, each weighing the sum of its examples' weights: GAUC (Zhu et al. 2017).
-
-    Args:
-      labels, scores, weights: [num_examples]; labels 0 or 1; weights default to 1, which makes a group weigh its size.
-      groups: int or str [num_examples]; mostly the user.
+    Both [num_examples]; NaN without both classes or with a NaN score.
     """
     _check_examples(labels, scores)
-    codes = np.unique(groups, return_inverse=True)[1]
-    if not len(labels) or np.isnan(scores).any():
-        return GroupedAuc(np.nan, int(codes.max(initial=-1)) + 1, 0)
-    order = np.lexsort((scores, codes))
-    group, score, label = codes[order], scores[order], labels[order] > 0
-    weight = np.ones(len(order)) if weights is None else weights[order].astype(np.float64)
-    first_of_tie = np.flatnonzero(np.append(True, (group[1:] != group[:-1]) | (score[1:] != score[:-1])))
-    positive = np.add.reduceat(weight * label, first_of_tie)
-    negative = np.add.reduceat(weight * ~label, first_of_tie)
-    tie_group = group[first_of_tie]
-    first_of_group = np.searchsorted(tie_group, np.arange(tie_group[-1] + 1))
+    order = np.argsort(scores, kind="stable")
+    score, label = scores[order], labels[order] > 0
+    positives, negatives = int(label.sum()), int((~label).sum())
+    if not positives or not negatives or np.isnan(scores).any():
+        return np.nan
+    first_of_tie = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
+    positive, negative = (
+        np.add.reduceat(label, first_of_tie, dtype=np.int64),
+        np.add.reduceat(~label, first_of_tie, dtype=np.int64),
+    )
     below = np.cumsum(negative) - negative
-    below -= below[first_of_group][tie_group]
-    won = np.add.reduceat(positive * (below + negative / 2), first_of_group)
-    positives, negatives = np.add.reduceat(positive, first_of_group), np.add.reduceat(negative, first_of_group)
-    both = (positives > 0) & (negatives > 0)
-    mass = (positives + negatives)[both]
-    value = won[both] / (positives[both] * negatives[both]) @ mass / mass.sum() if both.any() else np.nan
-    return GroupedAuc(float(value), len(both), int((~both).sum()))
+    return float(positive @ (below + negative / 2) / (positives * negatives))
 
 
 @dataclass(frozen=True)
@@ -299,8 +251,8 @@ class Interval:
     high: float
 
 
-def bootstrap_interval(values: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000) -> Interval:
-    """Percentile interval of the mean over queries drawn with replacement (Efron and Tibshirani 1993, section 13).
+def bootstrap_interval(values: Floats, seed: int) -> Interval:
+    """95 % percentile interval of the mean over queries drawn with replacement (Efron and Tibshirani 1993, section 13).
 
     Args:
       values: float64 [num_queries]; one metric, NaN left out.
@@ -309,47 +261,16 @@ def bootstrap_interval(values: Floats, seed: int, confidence: float = 0.95, resa
     if not defined.size:
         return Interval(np.nan, np.nan, np.nan)
     rng = np.random.default_rng(seed)
-    means = [defined[rng.integers(0, len(defined), len(defined))].mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    means = [defined[rng.integers(0, len(defined), len(defined))].mean() for _ in range(_RESAMPLES)]
+    low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(defined.mean()), float(low), float(high))
 
 
-def paired_bootstrap(candidate: Floats, other: Floats, seed: int, confidence: float = 0.95, resamples: int = 1000) -> Interval:
-    """Interval of mean(candidate - other) over the same queries (Koehn 2004); both [num_queries].
+def paired_bootstrap(candidate: Floats, other: Floats, seed: int) -> Interval:
+    """95 % interval of mean(candidate - other) over the same queries (Koehn 2004); both [num_queries].
 
     Pairing takes away what queries have in common, so it sees differences that two separate intervals hide.
     """
     if candidate.shape != other.shape:
         raise ValueError(f"got {len(candidate)} and {len(other)} queries; wanted the same queries for both systems")
-    return bootstrap_interval(candidate - other, seed, confidence, resamples)
-
-
-@dataclass(frozen=True)
-class MetricSums:
-    """Sums of metrics over queries; those of shards add up to those of the whole. ``MetricSums()`` is the zero.
-
-    Attributes:
-      sums: of each metric the total, and the number of queries that it is defined for.
-    """
-
-    sums: Mapping[str, tuple[float, int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, metrics: Mapping[str, Floats], mask: NDArray[np.bool_] | None = None) -> Self:
-        """The sums over the queries in ``mask``, or over all; each metric and the mask are [num_queries]."""
-        sums = {}
-        for name, values in metrics.items():
-            chosen = values if mask is None else values[mask]
-            sums[name] = (float(np.nansum(chosen)), int((~np.isnan(chosen)).sum()))
-        return cls(sums)
-
-    def __add__(self, other: "MetricSums") -> "MetricSums":
-        merged = dict(self.sums)
-        for name, (total, count) in other.sums.items():
-            mine_total, mine_count = merged.get(name, (0.0, 0))
-            merged[name] = (mine_total + total, mine_count + count)
-        return MetricSums(merged)
-
-    def means(self) -> dict[str, float]:
-        """Each metric's mean over the queries that it is defined for; NaN for none."""
-        return {name: total / count if count else np.nan for name, (total, count) in self.sums.items()}
+    return bootstrap_interval(candidate - other, seed)

@@ -53,8 +53,3 @@ def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int) -> tf.
 
     mixed = blocks.shuffle(BLOCKS_SHUFFLED, seed=seed).map(permute, num_parallel_calls=tf.data.AUTOTUNE)
     return mixed.rebatch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-
-
-def evaluation_batches(blocks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Every sample, in one order."""
-    return blocks.rebatch(batch_size).prefetch(tf.data.AUTOTUNE)

@@ -12,17 +12,6 @@ def test_popularity_counts_by_hand() -> None:
     assert_array_equal(baselines.popularity_counts(items, 4), [1, 0, 3, 0])
 
 
-def test_popularity_in_a_recent_window() -> None:
-    # The latest is at 1,000: a window of 500 takes what is after 500, so the positive at 500 itself is out.
-    items, timestamps_ms = np.array([0, 1, 2, 2], np.int32), np.array([500, 501, 1000, 100])
-    assert_array_equal(baselines.popularity_counts(items, 3, timestamps_ms, window_ms=500), [0, 1, 1])
-
-
-def test_a_window_needs_timestamps() -> None:
-    with pytest.raises(ValueError, match=r"got 1 positives and none of their timestamps; a window needs every one"):
-        baselines.popularity_counts(np.array([0], np.int32), 3, window_ms=500)
-
-
 def test_popular_items_without_those_seen() -> None:
     # By count, ties by index: 3 (9), 1 (5), 4 (5), 0 (2), 2 (0).
     counts = np.array([2, 5, 0, 9, 5])
@@ -84,22 +73,16 @@ def chain() -> np.ndarray:
     return matrix
 
 
-def recommend(matrix: np.ndarray, history: list[int], seen: list[int], k: int, **settings: float) -> list[int]:
+def recommend(matrix: np.ndarray, history: list[int], seen: list[int], k: int) -> list[int]:
     counts = np.array([1, 1, 1, 1, 1, 9])
     similarity = baselines.sp.csr_matrix(matrix)
     rows = np.array([history], np.int32), np.array([seen], np.int32)
-    return baselines.recommend_item_to_item(similarity, *rows, counts, k, **settings)[0].tolist()
+    return baselines.recommend_item_to_item(similarity, *rows, counts, k)[0].tolist()
 
 
 def test_item_to_item_sums_over_the_history(chain: np.ndarray) -> None:
     # History 3, 0: item 2 gets 0.8 + 0.3 = 1.1, item 1 0.9, item 4 0.3.
     assert recommend(chain, [3, 0, -1], [3, 0], 3) == [2, 1, 4]
-
-
-def test_recent_history_weighs_more(chain: np.ndarray) -> None:
-    # History 3, then 0 at half weight: item 2 0.8 + 0.15, item 1 0.45, item 4 0.3. At a tenth item 1 falls to 0.09.
-    assert recommend(chain, [3, 0], [3, 0], 3, recency_decay=0.5) == [2, 1, 4]
-    assert recommend(chain, [3, 0], [3, 0], 3, recency_decay=0.1) == [2, 4, 1]
 
 
 def test_what_cannot_be_filled_is_filled_with_popular_items(chain: np.ndarray) -> None:
@@ -124,7 +107,7 @@ def test_the_best_are_those_of_a_full_sort_in_any_chunk() -> None:
     # Scores in fifths make many ties; 700 x 2,000 scores take two chunks.
     rng = np.random.default_rng(1)
     users, items = rng.integers(0, 300, 9000), (2000 * rng.random(9000) ** 3).astype(np.int32)
-    similarity = baselines.item_similarity(users, items, 2000, neighbour_count=None)
+    similarity = baselines.item_similarity(users, items, 2000, neighbour_count=2000)
     similarity.data = np.ceil(similarity.data * 40).astype(np.float32)  # whole numbers: sums are exact, ties many
     history = (2000 * rng.random((700, 6)) ** 3).astype(np.int32)
     found = baselines.recommend_item_to_item(similarity, history, history, np.zeros(2000), 15)

@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 
-from components.errors import ArtifactError
 from components.evaluation.gate import (
     AbGuardrail,
     AbResult,
@@ -38,6 +37,11 @@ def sentences(verdict: Verdict) -> list[str]:
     return [check.sentence for check in verdict.checks if check.sentence not in (NO_AB, NO_PREVIOUS)]
 
 
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """Why not, if not."""
+    return tuple(check.sentence for check in verdict.checks if not check.passed)
+
+
 @pytest.mark.parametrize(
     ("auc", "passed", "sentence"),
     [
@@ -55,17 +59,9 @@ def test_lower_bound(auc: float, passed: bool, sentence: str) -> None:
     assert sentences(verdict) == [sentence]
 
 
-def test_upper_bound() -> None:
-    rules = GateRules(bounds=(BoundRule("ece", upper=0.05),))
-    assert sentences(judge(rules, {"ece": 0.04})) == ["ece 0.0400 is at most the allowed most of 0.0500."]
-    verdict = judge(rules, {"ece": 0.06})
-    assert verdict.reasons == ("ece 0.0600 is above the allowed most of 0.0500: not pushed.",)
-    assert (verdict.checks[0].name, verdict.checks[0].found, verdict.checks[0].wanted) == ("upper:ece", 0.06, 0.05)
-
-
 def test_a_missing_metric_fails() -> None:
     verdict = judge(GateRules(bounds=(BoundRule("auc", lower=0.5),)), {})
-    assert verdict.reasons == ("The auc of the candidate is missing; wanted a finite number: not pushed.",)
+    assert reasons(verdict) == ("The auc of the candidate is missing; wanted a finite number: not pushed.",)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +101,8 @@ def test_baseline(ndcg: float, ratio: float, passed: bool, sentence: str) -> Non
     ],
 )
 def test_a_baseline_that_was_not_measured_fails(baselines: dict[str, dict[str, float]], sentence: str) -> None:
-    rules = GateRules(baselines=(BaselineRule("ndcg@10", "popular"),))
-    assert judge(rules, {"ndcg@10": 0.1}, baselines).reasons == (sentence,)
+    rules = GateRules(baselines=(BaselineRule("ndcg@10", "popular", 1.0),))
+    assert reasons(judge(rules, {"ndcg@10": 0.1}, baselines)) == (sentence,)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +126,6 @@ def test_previous_release(now: float, passed: bool, sentence: str) -> None:
     assert sentences(verdict) == [sentence]
 
 
-def test_a_metric_that_is_better_when_lower() -> None:
-    rules = GateRules(previous=(PreviousRule("log_loss", 0.1, higher_is_better=False),))
-    assert judge(rules, {"log_loss": 0.54}, previous={"log_loss": 0.5}).blessed
-    verdict = judge(rules, {"log_loss": 0.56}, previous={"log_loss": 0.5})
-    assert verdict.reasons == ("log_loss 0.5600 is above the last release's 0.5000 by more than the allowed 10 %: not pushed.",)
-
-
 def test_without_a_previous_release_there_is_a_note() -> None:
     verdict = judge(GateRules(previous=(PreviousRule("ndcg@10", 0.02),)), {"ndcg@10": 0.01})
     assert verdict.blessed
@@ -145,7 +134,7 @@ def test_without_a_previous_release_there_is_a_note() -> None:
 
 def test_a_previous_release_without_the_metric_fails() -> None:
     verdict = judge(GateRules(previous=(PreviousRule("mrr@10", 0.02),)), {"mrr@10": 0.3}, previous={"auc": 0.7})
-    assert verdict.reasons == ("The mrr@10 of the last release is missing; wanted a finite number: not pushed.",)
+    assert reasons(verdict) == ("The mrr@10 of the last release is missing; wanted a finite number: not pushed.",)
 
 
 def test_guardrail_slices() -> None:
@@ -174,7 +163,7 @@ def test_a_slice_without_the_metric_fails() -> None:
     rules = GateRules(slices=(SliceRule("recall@10", 0.05, min_queries=1),))
     before = {"device=tv": SliceMetrics(5, {"recall@10": 0.2})}
     verdict = judge(rules, {}, previous={}, now={"device=tv": SliceMetrics(5, {})}, before=before)
-    assert verdict.reasons == ("The recall@10 for device=tv of the candidate is missing; wanted a finite number: not pushed.",)
+    assert reasons(verdict) == ("The recall@10 for device=tv of the candidate is missing; wanted a finite number: not pushed.",)
 
 
 @pytest.mark.parametrize(
@@ -223,24 +212,17 @@ def test_a_harmed_guardrail_blocks_a_good_test() -> None:
     ]
 
 
-def test_a_verdict_survives_json() -> None:
-    rules = GateRules((BoundRule("auc", lower=0.5, upper=0.9),), (BaselineRule("auc", "popular"),))
+def test_a_verdict_is_plain_json() -> None:
+    rules = GateRules((BoundRule("auc", lower=0.5),), (BaselineRule("auc", "popular", 1.0),))
     low, good = np.float64(-0.2), np.bool_(False)  # as they come out of an analysis in numpy
     ab = AbResult("click_rate", np.float64(-0.3), low, low, (AbGuardrail("latency", good),))  # type: ignore[arg-type]
     verdict = judge(rules, {"auc": np.float64(0.6)}, {"popular": {"auc": np.float64(0.5)}}, ab=ab)
-    assert not verdict.blessed
-    assert Verdict.from_dict(json.loads(json.dumps(verdict.to_dict(), allow_nan=False))) == verdict
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"blessed": True}, r"a verdict says blessed: True with 1 failed checks; wanted blessed exactly when no check"),
-        ({"checks": [{"name": "auc"}]}, r"a verdict cannot be read \(TypeError.*\); wanted blessed and checks"),
-        ({"checks": None}, r"a verdict cannot be read \(TypeError.*\); wanted blessed and checks"),
-    ],
-)
-def test_a_verdict_that_was_tampered_with_is_refused(change: dict[str, object], message: str) -> None:
-    verdict = judge(GateRules(bounds=(BoundRule("auc", lower=0.5),)), {"auc": 0.4})
-    with pytest.raises(ArtifactError, match=message):
-        Verdict.from_dict({**verdict.to_dict(), **change})
+    written = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert written["blessed"] is False
+    assert written["checks"][0] == {
+        "name": "lower:auc",
+        "passed": True,
+        "found": 0.6,
+        "wanted": 0.5,
+        "sentence": "auc 0.6000 is at least the wanted least of 0.5000.",
+    }

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from components.evaluation import metrics
-from components.evaluation.metrics import Floats, Judged, MetricSums
+from components.evaluation.metrics import Judged
 
 # Query 0: hits at places 1 and 3 of 4, one of its three relevant items is not in the list.
 # Query 1: its one relevant item is last. Query 2: a miss. Query 3: nothing relevant. Query 4: an empty list.
@@ -126,29 +126,16 @@ def test_cosine_diversity_by_hand() -> None:
     assert_allclose(metrics.cosine_diversity(ranked, vectors), [2 / 3, 0, 2, 1, np.nan], atol=1e-6)
 
 
-def test_category_diversity_by_hand() -> None:
-    sets = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]], bool)
-    # Distances: (0,1) 1 - 1/2; (0,2) 1; (1,2) 1; mean 5/6. (3,4), both without a category: 0. (0,3): 1.
-    ranked = np.array([[0, 1, 2], [3, 4, -1], [0, 3, -1], [1, -1, -1]], np.int32)
-    assert_allclose(metrics.category_diversity(ranked, sets), [5 / 6, 0, 1, np.nan], atol=1e-6)
-
-
-def test_diversities_do_not_depend_on_the_chunks() -> None:
-    rng = np.random.default_rng(4)
+def test_diversity_does_not_depend_on_the_chunks() -> None:
     ranked = random_lists(5, num_queries=3000, k=30)
-    vectors, sets = rng.normal(size=(60, 40)).astype(np.float32), rng.random((60, 40)) < 0.2
-    for found, one in (
-        (metrics.cosine_diversity(ranked, vectors), metrics.cosine_diversity(ranked[-1:], vectors)),
-        (metrics.category_diversity(ranked, sets), metrics.category_diversity(ranked[-1:], sets)),
-    ):
-        assert_allclose(found[-1:], one, rtol=1e-5)
+    vectors = np.random.default_rng(4).normal(size=(60, 40)).astype(np.float32)
+    found, one = metrics.cosine_diversity(ranked, vectors), metrics.cosine_diversity(ranked[-1:], vectors)
+    assert_allclose(found[-1:], one, rtol=1e-5)
 
 
 def test_log_loss_by_hand() -> None:
     labels, probs = np.array([1, 0]), np.array([0.8, 0.4])
     assert metrics.log_loss(labels, probs) == pytest.approx(-(math.log(0.8) + math.log(0.6)) / 2)
-    weighted = metrics.log_loss(labels, probs, np.array([3, 1]))
-    assert weighted == pytest.approx(-(3 * math.log(0.8) + math.log(0.6)) / 4)
 
 
 def test_log_loss_of_a_confident_error_is_finite() -> None:
@@ -157,52 +144,27 @@ def test_log_loss_of_a_confident_error_is_finite() -> None:
     assert math.isnan(metrics.log_loss(np.array([1]), np.array([np.nan])))
 
 
-def pair_count_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    won = mass = 0.0
-    for i in np.flatnonzero(labels == 1):
-        for j in np.flatnonzero(labels == 0):
-            pair = weights[i] * weights[j]
-            mass += pair
-            won += pair * (1.0 if scores[i] > scores[j] else 0.5 if scores[i] == scores[j] else 0.0)
-    return won / mass if mass else math.nan
+def pair_count_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    pairs = scores[labels == 1][:, None] - scores[labels == 0]
+    return float(((pairs > 0) + (pairs == 0) / 2).mean())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_auc_is_the_share_of_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, scores = rng.integers(0, 2, 80), rng.integers(0, 9, 80) / 10  # nine scores: many ties
-    assert metrics.auc(labels, scores) == pytest.approx(pair_count_auc(labels, scores, np.ones(80)))
-    weights = rng.random(80)
-    assert metrics.auc(labels, scores, weights) == pytest.approx(pair_count_auc(labels, scores, weights))
+    assert metrics.auc(labels, scores) == pytest.approx(pair_count_auc(labels, scores))
+
+
+def test_auc_by_hand() -> None:
+    # The positive at 0.9 is above all three negatives, that at 0.5 above one, with a tie: (3 + 1.5) of 6 pairs.
+    assert metrics.auc(np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.7, 0.5, 0.5, 0.1])) == 0.75
 
 
 def test_auc_that_cannot_be_told_is_nan() -> None:
     assert math.isnan(metrics.auc(np.array([1, 1]), np.array([0.1, 0.2])))
     assert math.isnan(metrics.auc(np.array([1, 0]), np.array([np.nan, 0.2])))
     assert math.isnan(metrics.auc(np.array([]), np.array([])))
-
-
-def test_grouped_auc_by_hand() -> None:
-    # User a: positive 0.9 over negative 0.1: 1, of 2 examples. User b: 0.5 ties one negative and is under another:
-    # 0.5 / 2 = 0.25, of 3 examples. User c has no positive: left out. (2 * 1 + 3 * 0.25) / 5 = 0.55.
-    users = np.array(["b", "a", "c", "b", "a", "b"])
-    labels = np.array([0, 1, 0, 1, 0, 0])
-    scores = np.array([0.5, 0.9, 0.3, 0.5, 0.1, 0.7])
-    assert metrics.grouped_auc(labels, scores, users) == metrics.GroupedAuc(pytest.approx(0.55), 3, 1)
-
-
-def test_grouped_auc_agrees_with_auc_in_each_group() -> None:
-    rng = np.random.default_rng(6)
-    labels, scores, users = rng.integers(0, 2, 400), rng.integers(0, 20, 400), rng.integers(0, 30, 400)
-    weights = rng.random(400)
-    total = mass = 0.0
-    for user in np.unique(users):
-        of_user = users == user
-        value = pair_count_auc(labels[of_user], scores[of_user], weights[of_user])
-        if not math.isnan(value):
-            total += value * weights[of_user].sum()
-            mass += weights[of_user].sum()
-    assert metrics.grouped_auc(labels, scores, users, weights).value == pytest.approx(total / mass)
 
 
 def test_labels_and_lengths_are_checked() -> None:
@@ -258,25 +220,3 @@ def test_pairing_sees_a_difference_that_separate_intervals_hide() -> None:
     assert metrics.bootstrap_interval(candidate, 2).low < metrics.bootstrap_interval(other, 2).high
     with pytest.raises(ValueError, match=r"got 400 and 3 queries; wanted the same queries for both systems"):
         metrics.paired_bootstrap(candidate, other[:3], seed=2)
-
-
-def test_merged_sums_are_those_of_the_whole() -> None:
-    ranked, relevant = random_lists(9), random_lists(10, k=3)
-    whole: dict[str, Floats] = metrics.ranking_metrics(ranked, relevant, [5, 20])
-    merged = MetricSums()
-    for shard in (slice(0, 0), slice(0, 7), slice(7, 200), slice(200, None)):
-        merged = merged + MetricSums.of(metrics.ranking_metrics(ranked[shard], relevant[shard], [5, 20]))
-    means = merged.means()
-    assert means.keys() == whole.keys()
-    for name, values in whole.items():
-        assert means[name] == pytest.approx(np.nanmean(values))
-        assert merged.sums[name][1] == int((~np.isnan(values)).sum())
-
-
-def test_sums_of_a_slice() -> None:
-    mask = np.array([True, True, False, True])
-    sums = MetricSums.of({"ndcg@10": np.array([0.5, 0.25, 1.0, np.nan])}, mask)
-    assert sums == MetricSums({"ndcg@10": (0.75, 2)})
-    assert sums.means() == {"ndcg@10": 0.375}
-    nothing = MetricSums.of({"ndcg@10": np.array([np.nan])})
-    assert math.isnan(nothing.means()["ndcg@10"])

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from components.training.inputs import evaluation_batches, training_batches, transformed
+from components.training.inputs import training_batches, transformed
 
 ROWS, BLOCK = 103, 20
 
@@ -34,11 +34,6 @@ def test_the_rows_of_a_sample_stay_together() -> None:
 def test_epochs_differ_in_order() -> None:
     batches = training_batches(blocks(), 10, seed=3)
     assert epoch(batches) != epoch(batches)
-
-
-def test_evaluation_has_every_row_in_order() -> None:
-    batches = evaluation_batches(blocks(), 32)
-    assert [epoch(batches), epoch(batches)] == [list(range(ROWS))] * 2
 
 
 def test_files_become_transformed_blocks(small_shop: Any, tmp_path: Any) -> None:
