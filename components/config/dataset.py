@@ -32,7 +32,7 @@ class FeatureKind(StrEnum):
     MULTI_VALUED = "multi_valued"  # several values: a list, or a string cut at `separator`
     NUMBER = "number"
     TEXT = "text"  # lower-cased words
-    TIMESTAMP = "timestamp"  # becomes the age in days at the moment of the request
+    TIMESTAMP = "timestamp"  # becomes days: of a user the age at the request, of an item the moment, since 1970
 
 
 class TableConfig(Settings):

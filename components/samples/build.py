@@ -152,8 +152,9 @@ class UserGroup:
         columns = self._query_columns(self.user[rows], moment, rows)
         columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
         columns[names.ITEM_PROB] = _single(pa.array(self._plan.item_prob[self.item[rows]]))
+        # Moments stay moments, not ages at the request: the models are told one thing of an item for all requests.
         for name, feature in self._config.dataset.item_features.items():
-            columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, moment)
+            columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, until=None)
         for name, label in moments.labels.items():
             columns[names.LABEL_PREFIX + name] = self._label_list(name, np.nan_to_num(label))
             observed = np.where(np.isnan(label), 0, moments.weight).astype(np.float32)
@@ -197,7 +198,7 @@ class UserGroup:
         }
         user_row = pc.index_in(user_ids, self._catalogue.users.column("user_id").combine_chunks())
         for name, feature in self._config.dataset.user_features.items():
-            columns[name] = _feature(self._catalogue.users.column(name), user_row, feature.kind, moment)
+            columns[name] = _feature(self._catalogue.users.column(name), user_row, feature.kind, until=moment)
         for name in self._config.dataset.context:
             columns[CONTEXT_PREFIX + name] = _single(pa.array(CALENDAR[name](moment)))
         for name in self._config.dataset.events.context:
@@ -314,7 +315,8 @@ def _present(values: pa.Array, present: NDArray[np.bool_]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), values.filter(pa.array(present)), mask=pa.array(~present))
 
 
-def _feature(column: pa.ChunkedArray, rows: pa.Array, kind: FeatureKind, moment: NDArray[np.int64]) -> pa.ListArray:
+def _feature(column: pa.ChunkedArray, rows: pa.Array, kind: FeatureKind, until: NDArray[np.int64] | None) -> pa.ListArray:
+    """A catalogue column at ``rows``; moments in days since 1970, or as ages at the moments ``until``."""
     taken = column.combine_chunks().take(rows)
     if kind in (FeatureKind.MULTI_VALUED, FeatureKind.TEXT):
         return taken.fill_null([])
@@ -322,6 +324,7 @@ def _feature(column: pa.ChunkedArray, rows: pa.Array, kind: FeatureKind, moment:
         return _present(taken, taken.is_valid().to_numpy(zero_copy_only=False))
     if kind is FeatureKind.TIMESTAMP:
         present = taken.is_valid().to_numpy(zero_copy_only=False)
-        age_days = (moment - taken.fill_null(0).to_numpy()) / MS_PER_DAY
-        return _present(pa.array(age_days.astype(np.float32)), present)
+        moment = taken.fill_null(0).to_numpy()
+        days = (moment if until is None else until - moment) / MS_PER_DAY
+        return _present(pa.array(days.astype(np.float32)), present)
     return _single(taken.fill_null(""))

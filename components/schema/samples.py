@@ -75,7 +75,7 @@ def _kind(feature: FeatureColumn) -> tuple[str, bool]:
         FeatureKind.MULTI_VALUED: ("string", False),
         FeatureKind.NUMBER: ("float", False),  # absent where unknown
         FeatureKind.TEXT: ("string", False),
-        FeatureKind.TIMESTAMP: ("float", False),  # age in days
+        FeatureKind.TIMESTAMP: ("float", False),  # days
     }[feature.kind]
 
 

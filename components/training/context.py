@@ -63,7 +63,7 @@ class TrainingContext:
         item_count = read_items(self.inputs["catalogue"]).num_rows
         positives = read_interactions(self.inputs["features"]).column("item_index").to_numpy()
         trained = np.bincount(positives, minlength=item_count) > 0
-        return item_facts(self.config, self.inputs["catalogue"], self.transform, trained, self.facts.last_timestamp_ms)
+        return item_facts(self.config, self.inputs["catalogue"], self.transform, trained)
 
     @cached_property
     def item_rows(self) -> ItemRows:

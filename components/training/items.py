@@ -21,9 +21,9 @@ CALENDAR_SIZE = {"hour": names.HOURS, "weekday": names.WEEKDAYS}
 
 
 def item_facts(
-    config: PipelineConfig, catalogue: Path, transform: tft.TFTransformOutput, trained: NDArray[np.bool_], as_of_ms: int
+    config: PipelineConfig, catalogue: Path, transform: tft.TFTransformOutput, trained: NDArray[np.bool_]
 ) -> ItemFacts:
-    """What the models are told of every item, timestamps turned into ages at ``as_of_ms``."""
+    """What the models are told of every item."""
     items = read_items(catalogue)
     features = config.dataset.item_features
     slots = tuple(slot(name, feature.kind, transform) for name, feature in features.items())
@@ -31,7 +31,7 @@ def item_facts(
     blocks: dict[str, list[NDArray]] = {name: [] for name in features}
     for start in range(0, items.num_rows, ROWS_PER_CALL):
         piece = items.slice(start, ROWS_PER_CALL)
-        made = layer({name: raw_feature(piece.column(name), feature, as_of_ms) for name, feature in features.items()})
+        made = layer({name: raw_feature(piece.column(name), feature) for name, feature in features.items()})
         for name in features:
             blocks[name].append(made[name].numpy())
     values = {each.name: np.concatenate([*blocks[each.name], _unknown(each, blocks[each.name][0])]) for each in slots}
@@ -54,11 +54,11 @@ def slot(name: str, kind: FeatureKind, transform: tft.TFTransformOutput) -> Slot
     return Slot(name, "bag" if kind in (FeatureKind.MULTI_VALUED, FeatureKind.TEXT) else "category", size)
 
 
-def raw_feature(column: pa.ChunkedArray, feature: FeatureColumn, as_of_ms: int) -> tf.Tensor | tf.SparseTensor:
+def raw_feature(column: pa.ChunkedArray, feature: FeatureColumn) -> tf.Tensor | tf.SparseTensor:
     """A catalogue column in the form that samples have it in."""
     values = column.to_pylist()
     if feature.kind is FeatureKind.TIMESTAMP:
-        values = [None if value is None else (as_of_ms - value) / MS_PER_DAY for value in values]
+        values = [None if value is None else value / MS_PER_DAY for value in values]
     if feature.kind in (FeatureKind.CATEGORICAL, FeatureKind.ID):
         return tf.constant([[value or ""] for value in values])
     if feature.kind in (FeatureKind.NUMBER, FeatureKind.TIMESTAMP):

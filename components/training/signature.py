@@ -27,7 +27,7 @@ def recommend_signature(config: PipelineConfig, types: tuple[str, ...]) -> dict[
 
 
 def item_signature(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tf.TensorSpec]:
-    """The inputs of an item with its features."""
+    """The inputs of an item with its features; a timestamp is in days since 1970."""
     return _signature(config, types, [names.ITEM_ID, *config.dataset.item_features])
 
 

@@ -45,7 +45,11 @@ DATASET: Row = {
         "path": "users.parquet",
         "format": "parquet",
         "id": "user",
-        "features": {"plan": {"column": "plan", "kind": "categorical"}, "age": {"column": "age", "kind": "number"}},
+        "features": {
+            "plan": {"column": "plan", "kind": "categorical"},
+            "age": {"column": "age", "kind": "number"},
+            "joined": {"column": "joined", "kind": "timestamp"},
+        },
     },
 }
 ITEMS = [
@@ -58,7 +62,10 @@ ITEMS = [
     }
     for n in range(9)
 ]
-USERS = [{"user": f"u{n}", "plan": ["free", None][n % 2], "age": [None, 30.0][n % 2]} for n in range(10)]
+USERS = [
+    {"user": f"u{n}", "plan": ["free", None][n % 2], "age": [None, 30.0][n % 2], "joined": [START - n * 3600, None][n % 3 == 0]}
+    for n in range(10)
+]
 SAMPLES = {"history_length": LENGTH, "negatives": 3, "outcome_window_s": WINDOW_S}
 DRAWN = {
     "dataset": {
@@ -198,6 +205,7 @@ def reference(made: Any, sampled: str | None) -> list[Row]:
             "timestamp_ms": [moment],
             "plan": [user["plan"] or ""],
             "age": [] if user["age"] is None else [user["age"]],
+            "joined": [] if user["joined"] is None else [(moment - user["joined"]) / 86_400_000],  # an age at the request
             "context_hour": [(moment // 1000 - START) // 3600 % 24],
             "context_weekday": [(moment // 1000 - START) // 86_400 % 7],  # START is a Monday
             "context_device": [row["context_device"] or ""],
@@ -211,7 +219,7 @@ def reference(made: Any, sampled: str | None) -> list[Row]:
             "price": [] if item["price"] is None else [item["price"]],
             "tags": item["tags"] or [],
             "brand": [item["brand"] or ""],
-            "released": [] if item["released"] is None else [(moment - item["released"]) / 86_400_000],
+            "released": [] if item["released"] is None else [item["released"] / 86_400_000],  # a moment
             "item_prob": [counted[row["item_id"]] / sum(counted.values())],
             "split": "test" if moment >= test_from else "eval" if moment >= eval_from else "train",
         }

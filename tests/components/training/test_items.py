@@ -10,9 +10,8 @@ from components.schema.catalogue import ITEMS_FILE, items_schema
 from components.schema.events import MS_PER_DAY
 from components.training.items import item_facts, query_slots
 
-NOW = 20_000 * MS_PER_DAY
 ITEMS = [
-    {"item_id": "a", "colour": "blue", "price": 3.0, "tags": ["big", "red"], "listed": NOW - 10 * MS_PER_DAY},
+    {"item_id": "a", "colour": "blue", "price": 3.0, "tags": ["big", "red"], "listed": 10 * MS_PER_DAY},
     {"item_id": "b", "colour": None, "price": None, "tags": None, "listed": None},
 ]
 
@@ -22,7 +21,7 @@ def test_items_are_transformed_as_samples_are(small_shop: Any, tmp_path: Path) -
     schema = items_schema(small_shop.config.dataset.item_features)
     rows = [{"title": "", "created_ms": 0, **item} for item in ITEMS]
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / ITEMS_FILE)
-    facts = item_facts(small_shop.config, tmp_path, small_shop.transform, np.array([True, False]), as_of_ms=NOW)
+    facts = item_facts(small_shop.config, tmp_path, small_shop.transform, np.array([True, False]))
     assert list(facts.ids) == ["a", "b"]
     # The vocabularies learnt: blue, green and the unknown one; red, big and the unknown one.
     assert facts.slots == (
