@@ -15,6 +15,7 @@ from tfx.orchestration.pipeline import RunOptions
 
 from components.config import PipelineConfig
 from components.errors import ConfigError, causes, raised_in_worker
+from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, clear_killed
 from pipelines.recommender import NODES, Places, create_pipeline
 
 BEAM_ARGS = [
@@ -38,8 +39,8 @@ class NodeEvent:
 
 def places(workdir: Path) -> Places:
     """Where a run in ``workdir`` keeps its things."""
-    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workdir / "metadata.sqlite"))
-    return Places(workdir / "artifacts", workdir / "releases", metadata)
+    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
+    return Places(workdir / ARTIFACTS_FOLDER, workdir / "releases", metadata)
 
 
 def run(
@@ -54,9 +55,10 @@ def run(
         raise ConfigError(f"--from: found {from_node!r}, wanted one of {', '.join(NODES)}")
     workdir = workdir.resolve()
     workdir.mkdir(parents=True, exist_ok=True)
-    options = RunOptions(from_nodes=[from_node]) if from_node else None
     with _only_run(workdir), _following(on_event):
+        clear_killed(workdir)
         pipeline = create_pipeline(config, places(workdir), BEAM_ARGS, cache and from_node is None)
+        options = RunOptions(from_nodes=[from_node]) if from_node else None
         try:
             tfx.orchestration.LocalDagRunner().run(pipeline, options)
         except Exception as error:

@@ -1,24 +1,13 @@
-"""Write the page about the latest run, from what MLMD knows of it and from the files of its nodes."""
+"""Write the page about the latest run, from what TFX's metadata knows of it and from the files of its nodes."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from components.errors import ArtifactError
 from components.report.page import render
 from components.report.read import read_record
-from components.report.record import Json, NodeRun, NodeState, RankingEvaluation, RankingSlice, RunRecord
-
-if TYPE_CHECKING:
-    from ml_metadata.metadata_store.metadata_store import MetadataStore
-
-METADATA_FILE = "metadata.sqlite"
-STATES = {  # MLMD's other states are failures of some kind
-    "NEW": NodeState.RUNNING,
-    "RUNNING": NodeState.RUNNING,
-    "COMPLETE": NodeState.COMPLETE,
-    "CACHED": NodeState.CACHED,
-}
+from components.report.record import Json, RankingEvaluation, RankingSlice, RunRecord
+from pipelines.past_runs import LatestRun
 
 
 def write_report(workdir: Path, output: Path) -> Path:
@@ -44,10 +33,7 @@ def collect(workdir: Path, name: str | None = None) -> RunRecord:
     Raises:
       ArtifactError: there is no run, or a file of it cannot be read.
     """
-    metadata = workdir / METADATA_FILE
-    if not metadata.is_file():
-        raise ArtifactError(f"{workdir}: holds no run yet; `winnow run --workdir {workdir}` makes one")
-    run = _LatestRun(_store(metadata), workdir, name)
+    run = LatestRun(workdir, name)
     outputs = run.outputs()
     evaluation = outputs.get(("Evaluator", "evaluation"))
     return read_record(
@@ -59,78 +45,6 @@ def collect(workdir: Path, name: str | None = None) -> RunRecord:
         anomalies=_anomalies(outputs.get(("ExampleValidator", "anomalies"))),
         ranking=read_ranking(evaluation) if evaluation is not None and evaluation.is_dir() else None,
     )
-
-
-def _store(metadata: Path) -> "MetadataStore":
-    from ml_metadata.metadata_store import metadata_store
-    from ml_metadata.proto import metadata_store_pb2
-
-    proto: Any = metadata_store_pb2  # its messages are made at import, where no type checker sees them
-    config = proto.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata)
-    config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READONLY
-    return metadata_store.MetadataStore(config)
-
-
-def latest_outputs(workdir: Path) -> dict[tuple[str, str], Path]:
-    """Of each node that has succeeded in the latest run, the folder of each output, by node and output."""
-    return _LatestRun(_store(workdir / "metadata.sqlite"), workdir, None).outputs()
-
-
-class _LatestRun:
-    """The newest run that has begun a node: its nodes' latest executions, and what they have put out."""
-
-    def __init__(self, store: "MetadataStore", workdir: Path, name: str | None) -> None:
-        self._store, self._workdir = store, workdir
-        runs = sorted(store.get_contexts_by_type("pipeline_run"), key=lambda run: (run.create_time_since_epoch, run.id))
-        for run in reversed(runs):
-            executions = sorted(store.get_executions_by_context(run.id), key=lambda each: each.id)
-            if not executions:
-                continue
-            pipeline, _ = self._names(executions[0])
-            if name is None or pipeline == name:
-                self.pipeline, self.run_id = pipeline, run.name
-                # A node that was tried again has several: the newest counts.
-                self._executions = {self._names(each)[1]: each for each in executions}
-                return
-        whose = f"of {name!r} " if name else ""
-        raise ArtifactError(f"{workdir}: holds no run {whose}yet; `winnow run --workdir {workdir}` makes one")
-
-    def _names(self, execution: Any) -> tuple[str, str]:
-        """Of the pipeline and of the node, by the contexts that TFX puts an execution in."""
-        named = {context.type: context.name for context in self._store.get_contexts_by_execution(execution.id)}
-        pipeline = named.get("pipeline", "")
-        return pipeline, named.get("node", execution.type).removeprefix(f"{pipeline}.")
-
-    def nodes(self) -> list[NodeRun]:
-        """In the order in which they began."""
-        runs = [
-            NodeRun(node, _state(each), each.create_time_since_epoch, each.last_update_time_since_epoch)
-            for node, each in self._executions.items()
-        ]
-        return sorted(runs, key=lambda run: run.started_ms or 0)
-
-    def outputs(self) -> dict[tuple[str, str], Path]:
-        """Of each node that has succeeded, the folder of each output."""
-        found: dict[tuple[str, str], Path] = {}
-        for node, execution in self._executions.items():
-            if _state(execution) not in (NodeState.COMPLETE, NodeState.CACHED):
-                continue
-            events = self._store.get_events_by_execution_ids([execution.id])
-            keys = {event.artifact_id: event.path.steps[0].key for event in events
-                    if event.Type.Name(event.type) == "OUTPUT" and event.path.steps}  # fmt: skip
-            for artifact in self._store.get_artifacts_by_id(list(keys)):
-                found[node, keys[artifact.id]] = self._here(Path(artifact.uri), node, keys[artifact.id])
-        return found
-
-    def _here(self, folder: Path, node: str, output: str) -> Path:
-        """The folder, also where the whole work directory has been moved or copied since."""
-        moved = self._workdir / "artifacts" / node / output / folder.name
-        return moved if moved.is_dir() else folder
-
-
-def _state(execution: Any) -> NodeState:
-    return STATES.get(execution.State.Name(execution.last_known_state), NodeState.FAILED)
 
 
 def _anomalies(folder: Path | None) -> list[Json] | None:

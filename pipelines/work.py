@@ -10,6 +10,7 @@ from rich.console import Console
 
 from components.config import PipelineConfig
 from components.errors import ServingError
+from pipelines.past_runs import latest_outputs
 from pipelines.terminal import NodeProgress
 from serving.model_server.model_config import ModelConfig, config_text
 from serving.model_server.process import EmbeddedServer
@@ -44,7 +45,7 @@ def run_and_report(
 
 def _refresh_report(workdir: Path, page: Path) -> None:
     """Write the page, unless it is of the very same results already."""
-    from pipelines.report import latest_outputs, write_report
+    from pipelines.report import write_report
 
     results, shown = json.dumps(sorted(map(str, latest_outputs(workdir).values()))), workdir / "report.results"
     if page.exists() and shown.exists() and shown.read_text() == results:
@@ -55,8 +56,6 @@ def _refresh_report(workdir: Path, page: Path) -> None:
 
 def outcome(workdir: Path) -> dict[str, Any]:
     """How the last run ended: the release, the reasons if there is none, and the headline metrics."""
-    from pipelines.report import latest_outputs
-
     outputs = latest_outputs(workdir)
     release = json.loads((outputs["Pusher", "release"] / "release.json").read_text())
     judged = json.loads((outputs["FunnelEvaluator", "evaluation"] / "evaluation.json").read_text())

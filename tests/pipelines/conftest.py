@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +18,12 @@ from components.datasets.synthetic import SyntheticConfig, generate
 from components.datasets.synthetic.users import COUNTRIES
 from components.errors import WinnowError
 from components.push.registry import Registry
+from components.report.record import NodeRun
 from components.schema.events import event_files
 from pipelines import local_runner
+from pipelines.past_runs import LatestRun
 
+ROOT = Path(__file__).resolve().parents[2]
 EVENT_COLUMNS = {
     "user_id": "member", "item_id": "sku", "type": "what", "value": "seconds", "timestamp_ms": "at",
     "request_id": "page_view", "position": "place", "device": "gadget",
@@ -47,6 +54,7 @@ class Workdir:
 
     folder: Path
     runs: dict[str, Run]
+    killed: "Killed | None" = None
 
     @property
     def registry(self) -> Registry:
@@ -130,10 +138,15 @@ def shop_config(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
-    """One run of ``config``, whose paths count from ``folder``."""
+def written(folder: Path, config: Mapping[str, Any]) -> Path:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    return file
+
+
+def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
+    """One run of ``config``, whose paths count from ``folder``."""
+    file = written(folder, config)
     cached: dict[str, bool] = {}
 
     def note(event: local_runner.NodeEvent) -> None:
@@ -146,6 +159,45 @@ def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
     except WinnowError as raised:
         error = raised
     return Run(cached, error, Registry(workdir / "releases").current())
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What a run has left that was killed while a node was writing.
+
+    Attributes:
+      lines: that it had printed, one of each node that had ended.
+      current: the release that is served.
+      node: the one that was killed; folder: one of its outputs, written in part.
+    """
+
+    lines: list[str]
+    current: int | None
+    node: NodeRun
+    folder: Path
+
+
+def kill(folder: Path, workdir: Path, config: Mapping[str, Any], node: str, output: str) -> Killed:
+    """A run of ``config`` by a process that gets SIGKILL as soon as the first file of an output of ``node`` is there."""
+    outputs = workdir / "artifacts" / node / output
+    before = set(outputs.iterdir())
+    command = ["run", "--config", str(written(folder, config)), "--workdir", str(workdir)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipelines.cli", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        files: list[Path] = []
+        while not files:
+            assert process.poll() is None, "the run has ended before it could be killed"
+            time.sleep(0.01)
+            files = [file for made in set(outputs.iterdir()) - before for file in made.rglob("*") if file.is_file()]
+        process.kill()
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    [made] = set(outputs.iterdir()) - before
+    return Killed(lines, Registry(workdir / "releases").current(), LatestRun(workdir).nodes()[-1], made)
 
 
 @pytest.fixture(scope="session")
@@ -180,12 +232,8 @@ def write_ratings(file: Path) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture(scope="session")
-def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
-    """One run on events alone: negatives are drawn, and each person's last two events are held out."""
-    folder, workdir = tmp_path_factory.mktemp("ratings"), tmp_path_factory.mktemp("ratings_work")
-    write_ratings(folder / "ratings.csv")
-    config = {
+def ratings_config() -> dict[str, Any]:
+    return {
         "name": "ratings",
         "dataset": {
             "events": {
@@ -197,4 +245,16 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
         "samples": {"history_length": 5, "negatives": 2, "split": {"kind": "leave_last_out"}},
         **SMALL_MODELS,
     }
-    return Workdir(workdir, {"good": go(folder, workdir, config)})
+
+
+@pytest.fixture(scope="session")
+def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
+    """Runs of one work directory, in this order, on events alone: negatives are drawn, the last two events held out."""
+    folder, workdir = tmp_path_factory.mktemp("ratings"), tmp_path_factory.mktemp("ratings_work")
+    write_ratings(folder / "ratings.csv")
+    config = ratings_config()
+    runs = {"good": go(folder, workdir, config)}
+    longer = {**config, "retrieval": {**SMALL_MODELS["retrieval"], "epochs": 2}}
+    killed = kill(folder, workdir, longer, "RetrievalTrainer", "model")
+    runs["again"] = go(folder, workdir, longer)
+    return Workdir(workdir, runs, killed)

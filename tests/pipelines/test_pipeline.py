@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from components.config import parse_config
 from components.errors import AnomalyError, DataError, GateError
+from components.report.record import NodeState
 from components.schema import samples as names
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
@@ -205,3 +206,30 @@ def test_events_alone_are_enough(ratings: Any) -> None:
     lists = pq.read_table(ratings.artifact("BulkRecommender", "lists") / "lists.parquet").to_pylist()
     # Of 30 items each person has had 12: the 18 others, however many are wanted.
     assert {len(set(row["item_id"])) for row in lists} == {18}
+
+
+def test_a_run_after_a_kill_goes_on_at_the_killed_node(ratings: Any) -> None:
+    """The run was killed while RetrievalTrainer was writing its model."""
+    killed, again = ratings.killed, ratings.runs["again"]
+    done = NODES[: NODES.index("RetrievalTrainer")]
+    assert [line.split()[1] for line in killed.lines[1:]] == list(done)
+    assert (killed.node.node, killed.node.state) == ("RetrievalTrainer", NodeState.RUNNING)
+    assert killed.current == 1
+    assert again.error is None
+    assert [node for node, cached in again.cached.items() if cached] == list(done)
+    assert set(again.cached) == set(NODES)
+    assert again.current == 2
+
+
+def test_what_a_killed_node_had_written_is_gone(ratings: Any) -> None:
+    models = ratings.folder / "artifacts" / "RetrievalTrainer" / "model"
+    assert ratings.killed.folder.parent == models
+    assert not ratings.killed.folder.exists()
+    assert len(list(models.iterdir())) == 2  # of the first run and of the one after the kill
+
+
+def test_releases_before_and_after_a_kill_are_whole(ratings: Any) -> None:
+    assert ratings.registry.versions() == [1, 2]
+    for version in (1, 2):
+        ratings.registry.verify(version)
+    assert not list(ratings.registry.folder.glob(".incoming-*"))
