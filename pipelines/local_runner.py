@@ -14,8 +14,9 @@ from absl import logging as absl_logging
 from tfx.orchestration.pipeline import RunOptions
 
 from components.config import PipelineConfig
-from components.errors import ConfigError, causes, raised_in_worker
-from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, clear_killed
+from components.errors import ArtifactError, ConfigError, causes, raised_in_worker
+from components.report.record import NodeState
+from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
 from pipelines.recommender import NODES, Places, create_pipeline
 
 BEAM_ARGS = [
@@ -49,6 +50,7 @@ def run(
     """Run every node, or those from ``from_node`` on with what came before it taken from the last run.
 
     Raises:
+      ConfigError: there is no such node, or the last run has not come as far.
       WinnowError: a node failed; the next run goes on from the last good one.
     """
     if from_node is not None and from_node not in NODES:
@@ -58,7 +60,7 @@ def run(
     with _only_run(workdir), _following(on_event):
         clear_killed(workdir)
         pipeline = create_pipeline(config, places(workdir), BEAM_ARGS, cache and from_node is None)
-        options = RunOptions(from_nodes=[from_node]) if from_node else None
+        options = _starting_at(from_node, pipeline, workdir) if from_node else None
         try:
             tfx.orchestration.LocalDagRunner().run(pipeline, options)
         except Exception as error:
@@ -66,6 +68,33 @@ def run(
             if ours is None:
                 raise
             raise ours from error
+
+
+def _starting_at(node: str, pipeline: tfx.dsl.Pipeline, workdir: Path) -> RunOptions:
+    """Run ``node`` and all that follows from it, the rest taken from the last run of the same pipeline."""
+    begun = {node}
+    for each in pipeline.components:  # in the order of the data's flow
+        if begun & {before.id for before in each.upstream_nodes}:
+            begun.add(each.id)
+    rest = [each for each in NODES if each not in begun]
+    if not rest:
+        return RunOptions(from_nodes=[node])
+    name = pipeline.pipeline_info.pipeline_name
+    try:
+        last = LatestRun(workdir, name)
+    except ArtifactError as error:
+        raise ConfigError(
+            f"--from {node}: found no earlier run of {name!r} in {workdir}, wanted one to take {', '.join(rest)} from; "
+            "run without --from first"
+        ) from error
+    done = {each.node for each in last.nodes() if each.state in (NodeState.COMPLETE, NodeState.CACHED)}
+    missing = [each for each in rest if each not in done]
+    if missing:
+        raise ConfigError(
+            f"--from {node}: the last run in {workdir} has no result of {', '.join(missing)}, wanted one to go on from; "
+            "run without --from first"
+        )
+    return RunOptions(from_nodes=[node], base_pipeline_run_id=last.run_id)
 
 
 @contextmanager
@@ -110,7 +139,7 @@ class _NodeFollower(logging.Handler):
             self._started, self._cached = time.monotonic(), False
             self._place += 1
             self._tell(node, None)
-        elif "cached execution" in message:
+        elif message == "A cached execution %d is used.":
             self._cached = True
         elif message == "Component %s is finished.":
             self._tell(node, time.monotonic() - self._started)

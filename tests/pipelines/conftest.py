@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ def written(folder: Path, config: Mapping[str, Any]) -> Path:
     return file
 
 
-def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
+def go(folder: Path, workdir: Path, config: Mapping[str, Any], from_node: str | None = None) -> Run:
     """One run of ``config``, whose paths count from ``folder``."""
     file = written(folder, config)
     cached: dict[str, bool] = {}
@@ -155,7 +155,7 @@ def go(folder: Path, workdir: Path, config: Mapping[str, Any]) -> Run:
 
     error = None
     try:
-        local_runner.run(load_config(file), workdir, from_node=None, cache=True, on_event=note)
+        local_runner.run(load_config(file), workdir, from_node, cache=True, on_event=note)
     except WinnowError as raised:
         error = raised
     return Run(cached, error, Registry(workdir / "releases").current())
@@ -218,6 +218,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     members["land"] = "Atlantis"
     pq.write_table(pa.Table.from_pandas(members, preserve_index=False), folder / "members.parquet")
     runs["bad country"] = go(folder, workdir, shop_config())
+    runs["from too late"] = go(folder, workdir, shop_config(), from_node="IndexBuilder")
     return Workdir(workdir, runs)
 
 
@@ -257,4 +258,12 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     longer = {**config, "retrieval": {**SMALL_MODELS["retrieval"], "epochs": 2}}
     killed = kill(folder, workdir, longer, "RetrievalTrainer", "model")
     runs["again"] = go(folder, workdir, longer)
+    runs["from"] = go(folder, workdir, longer, from_node="InfraValidator")
     return Workdir(workdir, runs, killed)
+
+
+@pytest.fixture
+def run_ratings(tmp_path: Path) -> Callable[[str], Run]:
+    """A run from a given node on, in the work directory ``work`` of ``tmp_path``, where there has been none."""
+    write_ratings(tmp_path / "ratings.csv")
+    return lambda from_node: go(tmp_path, tmp_path / "work", ratings_config(), from_node)

@@ -1,6 +1,7 @@
 """The whole pipeline on two small data sets: what a good run leaves behind, and what a bad one does not."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import tensorflow as tf
 
 from components.config import parse_config
-from components.errors import AnomalyError, DataError, GateError
+from components.errors import AnomalyError, ConfigError, DataError, GateError
 from components.report.record import NodeState
 from components.schema import samples as names
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
 from components.training.exported import Ranker, Towers, read_examples
+from pipelines.past_runs import latest_outputs
 from pipelines.recommender import NODES
 
 pytestmark = pytest.mark.e2e
@@ -229,7 +231,47 @@ def test_what_a_killed_node_had_written_is_gone(ratings: Any) -> None:
 
 
 def test_releases_before_and_after_a_kill_are_whole(ratings: Any) -> None:
-    assert ratings.registry.versions() == [1, 2]
-    for version in (1, 2):
+    assert ratings.registry.versions() == [1, 2, 3]
+    for version in (1, 2, 3):
         ratings.registry.verify(version)
     assert not list(ratings.registry.folder.glob(".incoming-*"))
+
+
+def test_from_a_node_runs_it_and_what_follows(ratings: Any) -> None:
+    """InfraValidator and Pusher, on the models of the run before; unasked, both would have been taken from it too."""
+    run = ratings.runs["from"]
+    assert run.error is None
+    assert run.cached == {"InfraValidator": False, "Pusher": False}
+    assert run.current == 3
+    for model in ("retrieval", "ranker"):
+        [before, now] = [(ratings.registry.model(model, version) / "saved_model.pb").read_bytes() for version in (2, 3)]
+        assert now == before
+    outputs = latest_outputs(ratings.folder)
+    assert {node for node, _ in outputs} == set(NODES)
+
+
+def test_from_a_node_that_the_last_run_has_not_come_to_is_refused(shop: Any) -> None:
+    """That run was stopped by ValidationGate; the good ones before it had other data."""
+    run = shop.runs["from too late"]
+    assert isinstance(run.error, ConfigError)
+    assert str(run.error) == (
+        f"--from IndexBuilder: the last run in {shop.folder} has no result of ValidationGate, Transform, RetrievalTrainer, "
+        "wanted one to go on from; run without --from first"
+    )
+    assert run.cached == {}
+
+
+def test_from_a_node_without_an_earlier_run_is_refused(tmp_path: Path, run_ratings: Callable) -> None:
+    run = run_ratings("Transform")
+    assert isinstance(run.error, ConfigError)
+    assert str(run.error) == (
+        f"--from Transform: found no earlier run of 'ratings' in {tmp_path / 'work'}, wanted one to take "
+        "Ingest, Samples, StatisticsGen, ExampleValidator, ValidationGate from; run without --from first"
+    )
+
+
+def test_from_an_unknown_node_is_refused(tmp_path: Path, run_ratings: Callable) -> None:
+    run = run_ratings("Ranking")
+    assert isinstance(run.error, ConfigError)
+    assert str(run.error) == f"--from: found 'Ranking', wanted one of {', '.join(NODES)}"
+    assert not (tmp_path / "work").exists()
