@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tfx.v1 as tfx
 
 from components.config import parse_config
 from components.errors import ServingError
 from components.schema import samples as names
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import FeatureSnapshot, ReleaseCheck
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
@@ -29,13 +29,13 @@ REQUESTS = 3
 VERSION = "1"
 
 
-@tfx.dsl.components.component
+@tfx.component
 def InfraValidator(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
-    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    check: tfx.dsl.components.OutputArtifact[ReleaseCheck],
+    config: tfx.Parameter[str],
+    features: tfx.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    ranking: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    check: tfx.OutputArtifact[ReleaseCheck],
 ) -> None:
     """Serve both models in a process of its own and query them over REST and gRPC with real users' requests."""
     settings = parse_config(config, origin="InfraValidator")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-import tfx.v1 as tfx
 from absl import logging as absl_logging
-from tfx.orchestration.pipeline import RunOptions
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline, RunOptions
 
 from components.config import PipelineConfig
 from components.errors import ArtifactError, ConfigError, causes, raised_in_worker
@@ -40,7 +41,7 @@ class NodeEvent:
 
 def places(workdir: Path) -> Places:
     """Where a run in ``workdir`` keeps its things."""
-    metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
+    metadata = sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
     return Places(workdir / ARTIFACTS_FOLDER, workdir / "releases", metadata)
 
 
@@ -62,7 +63,7 @@ def run(
         pipeline = create_pipeline(config, places(workdir), BEAM_ARGS, cache and from_node is None)
         options = _starting_at(from_node, pipeline, workdir) if from_node else None
         try:
-            tfx.orchestration.LocalDagRunner().run(pipeline, options)
+            LocalDagRunner().run(pipeline, options)
         except Exception as error:
             ours = next(filter(None, map(raised_in_worker, causes(error))), None)
             if ours is None:
@@ -70,7 +71,7 @@ def run(
             raise ours from error
 
 
-def _starting_at(node: str, pipeline: tfx.dsl.Pipeline, workdir: Path) -> RunOptions:
+def _starting_at(node: str, pipeline: Pipeline, workdir: Path) -> RunOptions:
     """Run ``node`` and all that follows from it, the rest taken from the last run of the same pipeline."""
     begun = {node}
     for each in pipeline.components:  # in the order of the data's flow

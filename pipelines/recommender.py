@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-import tfx.v1 as tfx
+from tfx.components import Evaluator, ExampleValidator, StatisticsGen, Transform
+from tfx.proto import transform_pb2
 
 from components.bulk.component import BulkRecommender
 from components.config import PipelineConfig, parse_config
@@ -18,6 +19,7 @@ from components.push.component import LastRelease, Pusher
 from components.push.registry import Registry
 from components.samples.component import Samples
 from components.schema import samples as names
+from components.schema import tfx_api as tfx
 from components.schema.events import CONTEXT_PREFIX
 from components.training.component import ModelTrainer
 from components.validation.component import ValidationGate
@@ -46,7 +48,7 @@ class Places:
     metadata: Any
 
 
-def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str], cache: bool) -> tfx.dsl.Pipeline:
+def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str], cache: bool) -> tfx.Pipeline:
     """The pipeline of ``config``."""
     sources = sources_fingerprint(config)
     made_from = hashlib.sha256((sources + config.model_dump_json()).encode()).hexdigest()
@@ -59,22 +61,22 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
         event_log=ingest.outputs["event_log"],
         catalogue=ingest.outputs["catalogue"],
     )
-    statistics = tfx.components.StatisticsGen(examples=samples.outputs["examples"], schema=samples.outputs["schema"])
-    validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=samples.outputs["schema"])
+    statistics = StatisticsGen(examples=samples.outputs["examples"], schema=samples.outputs["schema"])
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=samples.outputs["schema"])
     gate = ValidationGate(
         stop_at=config.validation.stop_at,
         anomalies=validator.outputs["anomalies"],
         statistics=statistics.outputs["statistics"],
         schema=samples.outputs["schema"],
     )
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=samples.outputs["examples"],
         schema=samples.outputs["schema"],
         preprocessing_fn=PREPROCESSING,
         materialize=False,  # the trainers apply the graph themselves: it is cheaper than writing its output
         disable_statistics=True,  # StatisticsGen has made them of the raw features, which are what is validated
         custom_config={"config": settings(config)},
-        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=[]),
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=[]),
     )
     transform.add_upstream_node(gate)
 
@@ -103,7 +105,7 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
     ).with_id("RankingTrainer")
 
     last = LastRelease(registry=registry, version=last_version, candidate=ranking.outputs["model"])
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=samples.outputs["examples"],
         model=ranking.outputs["model"],
         baseline_model=last.outputs["model"],
@@ -143,7 +145,7 @@ def create_pipeline(config: PipelineConfig, places: Places, beam_args: list[str]
         **candidate,
     )
     bulk = BulkRecommender(config=settings(config, "ranking", "evaluation", "bulk"), **data, **candidate)
-    return tfx.dsl.Pipeline(
+    return tfx.Pipeline(
         pipeline_name=config.name,
         pipeline_root=str(places.artifacts),
         components=[
@@ -190,20 +192,20 @@ def sources_fingerprint(config: PipelineConfig) -> str:
 
 
 def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
-    """TFMA's metrics of each task's predictions, overall and by slice, with a bound and a comparison for AUC."""
-    tasks = config.dataset.tasks
+    """TFMA's metrics of each task's predictions, overall and by slice, with a bound and a comparison for AUC.
+
+    A task whose negatives are drawn is judged by the funnel's lists over the whole catalogue, not here against a few drawn
+    items, unless there is no other task.
+    """
+    observed = {name: task for name, task in config.dataset.tasks.items() if not names.has_drawn_negatives(config, name)}
+    tasks = observed or config.dataset.tasks
     slices = [tfma.SlicingSpec()]
     for name in config.evaluation.slices:
         contexts = {*config.dataset.context, *config.dataset.events.context}
         slices.append(tfma.SlicingSpec(feature_keys=[CONTEXT_PREFIX + name if name in contexts else name]))
     metrics = [tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])]
     for name, task in tasks.items():
-        if task.kind == "regression":
-            kinds = ["MeanSquaredError"]
-        elif names.has_drawn_negatives(config, name):
-            kinds = ["AUC"]  # against drawn negatives; a mean over them would say nothing
-        else:
-            kinds = ["AUC", "MeanLabel", "MeanPrediction"]
+        kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]
         of_task = [tfma.MetricConfig(class_name=kind) for kind in kinds]
         if task.kind == "binary":
             of_all = of_task[0].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()]).threshold

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
-import tfx.v1 as tfx
 
 from components.config import parse_config
 from components.errors import raised_as_ours
@@ -18,23 +17,24 @@ from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
 from components.funnel.seen import seen_before
 from components.schema import samples as names
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex, RecommendationLists
 from components.schema.catalogue import read_items
 from components.schema.features import REQUESTS_FOLDER
 from components.training.exported import read_examples
 
 
-@tfx.dsl.components.component(use_beam=True)
+@tfx.component(use_beam=True)
 def BulkRecommender(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    event_log: tfx.dsl.components.InputArtifact[EventLog],
-    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
-    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
-    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    index: tfx.dsl.components.InputArtifact[ItemIndex],
-    lists: tfx.dsl.components.OutputArtifact[RecommendationLists],
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    config: tfx.Parameter[str],
+    event_log: tfx.InputArtifact[EventLog],
+    catalogue: tfx.InputArtifact[Catalogue],
+    features: tfx.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    ranking: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    index: tfx.InputArtifact[ItemIndex],
+    lists: tfx.OutputArtifact[RecommendationLists],
+    beam_pipeline: tfx.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Recommend to every user of the log, as of its end: ``lists.parquet`` (user_id, item_id, score; lists best first)."""
     settings = parse_config(config, origin="BulkRecommender")

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
-import tfx.v1 as tfx
 
 from components.config import PipelineConfig, parse_config
 from components.errors import raised_as_ours
@@ -21,6 +20,7 @@ from components.funnel.parts import FunnelParts
 from components.index.index import load_vectors
 from components.push.registry import Registry
 from components.schema import samples as names
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
 from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
@@ -29,20 +29,20 @@ from components.training.exported import read_examples
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
 
 
-@tfx.dsl.components.component(use_beam=True)
+@tfx.component(use_beam=True)
 def FunnelEvaluator(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    registry: tfx.dsl.components.Parameter[str],
-    last_version: tfx.dsl.components.Parameter[int],
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    event_log: tfx.dsl.components.InputArtifact[EventLog],
-    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
-    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
-    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    index: tfx.dsl.components.InputArtifact[ItemIndex],
-    evaluation: tfx.dsl.components.OutputArtifact[FunnelEvaluation],
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    config: tfx.Parameter[str],
+    registry: tfx.Parameter[str],
+    last_version: tfx.Parameter[int],
+    examples: tfx.InputArtifact[tfx.standard_artifacts.Examples],
+    event_log: tfx.InputArtifact[EventLog],
+    catalogue: tfx.InputArtifact[Catalogue],
+    features: tfx.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    ranking: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    index: tfx.InputArtifact[ItemIndex],
+    evaluation: tfx.OutputArtifact[FunnelEvaluation],
+    beam_pipeline: tfx.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Judge the funnel on the test split over the whole catalogue, beside baselines and the last release.
 

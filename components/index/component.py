@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import tfx.v1 as tfx
-
 from components.config import parse_config
 from components.errors import GateError
 from components.index.index import FACTS_FILE, ExactIndex, ScannIndex, kind_of, recall_against, save_vectors
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ItemIndex
 from components.training.exported import Towers, read_examples
 
@@ -17,12 +16,12 @@ MEASURED_QUERIES = 2_000
 K = 100
 
 
-@tfx.dsl.components.component
+@tfx.component
 def IndexBuilder(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    index: tfx.dsl.components.OutputArtifact[ItemIndex],
+    config: tfx.Parameter[str],
+    examples: tfx.InputArtifact[tfx.standard_artifacts.Examples],
+    retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    index: tfx.OutputArtifact[ItemIndex],
 ) -> None:
     """Build ScaNN over the item vectors and measure it with validation requests.
 

@@ -3,21 +3,21 @@
 from pathlib import Path
 
 import apache_beam as beam
-import tfx.v1 as tfx
 
 from components.config import parse_config
 from components.errors import raised_as_ours
 from components.ingest.beam import finish, ingest
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog
 
 
-@tfx.dsl.components.component(use_beam=True)
+@tfx.component(use_beam=True)
 def Ingest(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    sources: tfx.dsl.components.Parameter[str],
-    event_log: tfx.dsl.components.OutputArtifact[EventLog],
-    catalogue: tfx.dsl.components.OutputArtifact[Catalogue],
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    config: tfx.Parameter[str],
+    sources: tfx.Parameter[str],
+    event_log: tfx.OutputArtifact[EventLog],
+    catalogue: tfx.OutputArtifact[Catalogue],
+    beam_pipeline: tfx.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Read the sources of ``config``.
 

@@ -13,6 +13,7 @@ from components.transform.preprocessing import AGE_BUCKETS
 
 FEATURE_DIM = 16  # of the embedding of each feature that is not an id
 HEADS = 4
+RECENT = 5
 
 
 class ItemTower(keras.layers.Layer):
@@ -48,9 +49,9 @@ class ItemTower(keras.layers.Layer):
 class QueryTower(keras.layers.Layer):
     """User, context and history → vector.
 
-    The history is read with the item tower's vectors v_l, pooled by HEADS attentions and by the mean:
-    pooled_h = Σ_l softmax_l(W_h tanh(W v_l) + age_h(l) + value_l u_h) v_l. What depends on the item alone is computed once
-    for each distinct item of a batch, so that the cost of long histories is that of the sum.
+    The history is read with the item tower's vectors v_l, pooled by HEADS attentions, and by the means of all and of the
+    RECENT last: pooled_h = Σ_l softmax_l(W_h tanh(W v_l) + age_h(l) + value_l u_h) v_l. What depends on the item alone
+    is computed once for each distinct item of a batch, so that the cost of long histories is that of the sum.
     """
 
     def __init__(self, items: ItemTower, slots: tuple[Slot, ...], dim: int, hidden: tuple[int, ...], dropout: float) -> None:
@@ -76,8 +77,10 @@ class QueryTower(keras.layers.Layer):
         asked += self._age(features["history_age_s"]) + self._value(features["history_value"][..., tf.newaxis])
         weights = tf.nn.softmax(asked + (present - 1) * 1e9, axis=1) * present
         mean = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1.0)
-        pooled = tf.matmul(tf.concat([weights, mean], axis=-1), items, transpose_a=True)
-        pooled = tf.reshape(pooled, [batch, (HEADS + 1) * vectors.shape[-1]])
+        recent = present * tf.cast(tf.range(length) < RECENT, tf.float32)[:, tf.newaxis]
+        recent /= tf.maximum(tf.reduce_sum(recent, axis=1, keepdims=True), 1.0)
+        pooled = tf.matmul(tf.concat([weights, mean, recent], axis=-1), items, transpose_a=True)
+        pooled = tf.reshape(pooled, [batch, (HEADS + 2) * vectors.shape[-1]])
         mixed = tf.concat([pooled, self._slots(features)], axis=-1)
         return self._out(self._hidden(mixed, training=training))
 

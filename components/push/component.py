@@ -4,11 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-import tfx.v1 as tfx
 from tfx.components.evaluator import constants
 
 from components.config import parse_config
 from components.push.registry import Registry
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import (
     Catalogue,
     FeatureSnapshot,
@@ -21,21 +21,21 @@ from components.schema.artifact_types import (
 EVALUATION_FILE, CHECK_FILE, RELEASE_FILE = "evaluation.json", "check.json", "release.json"
 
 
-@tfx.dsl.components.component
+@tfx.component
 def Pusher(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    fingerprint: tfx.dsl.components.Parameter[str],
-    registry: tfx.dsl.components.Parameter[str],
-    last_version: tfx.dsl.components.Parameter[int],
-    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
-    features: tfx.dsl.components.InputArtifact[FeatureSnapshot],
-    retrieval: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    ranking: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    index: tfx.dsl.components.InputArtifact[ItemIndex],
-    blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
-    evaluation: tfx.dsl.components.InputArtifact[FunnelEvaluation],
-    check: tfx.dsl.components.InputArtifact[ReleaseCheck],
-    release: tfx.dsl.components.OutputArtifact[Release],
+    config: tfx.Parameter[str],
+    fingerprint: tfx.Parameter[str],
+    registry: tfx.Parameter[str],
+    last_version: tfx.Parameter[int],
+    catalogue: tfx.InputArtifact[Catalogue],
+    features: tfx.InputArtifact[FeatureSnapshot],
+    retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    ranking: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    index: tfx.InputArtifact[ItemIndex],
+    blessing: tfx.InputArtifact[tfx.standard_artifacts.ModelBlessing],
+    evaluation: tfx.InputArtifact[FunnelEvaluation],
+    check: tfx.InputArtifact[ReleaseCheck],
+    release: tfx.OutputArtifact[Release],
 ) -> None:
     """Publish the release if every gate agrees; else write down why not.
 
@@ -78,12 +78,12 @@ def Pusher(  # noqa: N802  a component is named like a class
     release.pushed, release.version = int(version is not None), version or 0
 
 
-@tfx.dsl.components.component
+@tfx.component
 def LastRelease(  # noqa: N802  a component is named like a class
-    registry: tfx.dsl.components.Parameter[str],
-    version: tfx.dsl.components.Parameter[int],
-    candidate: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
+    registry: tfx.Parameter[str],
+    version: tfx.Parameter[int],
+    candidate: tfx.InputArtifact[tfx.standard_artifacts.Model],
+    model: tfx.OutputArtifact[tfx.standard_artifacts.Model],
 ) -> None:
     """The last release's ranker, for TFMA to compare with; resolver nodes, TFX's way, do not run on Kubeflow Pipelines 2.
 

@@ -26,7 +26,7 @@ from components.training.loop import train
 from components.training.recall import Recall
 from components.training.signature import EXCLUDED, query_signature, recommend_signature
 
-MEASURED_SAMPLES = 2_000
+MEASURED_SAMPLES = 1_500
 RECOMMENDED = 100
 
 

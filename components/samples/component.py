@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import apache_beam as beam
-import tfx.v1 as tfx
 from google.protobuf import text_format
 
 from components.config import parse_config
@@ -12,21 +11,22 @@ from components.errors import raised_as_ours
 from components.samples.beam import make_samples
 from components.samples.business import write_business_statistics
 from components.samples.plan import make_plan
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import BusinessStatistics, Catalogue, EventLog, FeatureSnapshot
 from components.schema.features import SnapshotFacts
 from components.schema.samples import SPLITS, schema_proto
 
 
-@tfx.dsl.components.component(use_beam=True)
+@tfx.component(use_beam=True)
 def Samples(  # noqa: N802  a component is named like a class
-    config: tfx.dsl.components.Parameter[str],
-    event_log: tfx.dsl.components.InputArtifact[EventLog],
-    catalogue: tfx.dsl.components.InputArtifact[Catalogue],
-    examples: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Examples],
-    schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
-    features: tfx.dsl.components.OutputArtifact[FeatureSnapshot],
-    statistics: tfx.dsl.components.OutputArtifact[BusinessStatistics],
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    config: tfx.Parameter[str],
+    event_log: tfx.InputArtifact[EventLog],
+    catalogue: tfx.InputArtifact[Catalogue],
+    examples: tfx.OutputArtifact[tfx.standard_artifacts.Examples],
+    schema: tfx.OutputArtifact[tfx.standard_artifacts.Schema],
+    features: tfx.OutputArtifact[FeatureSnapshot],
+    statistics: tfx.OutputArtifact[BusinessStatistics],
+    beam_pipeline: tfx.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Make labelled samples, the schema that they keep to, the feature snapshot and the tables for people."""
     settings = parse_config(config, origin="Samples")

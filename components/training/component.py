@@ -2,12 +2,13 @@
 
 import json
 
-import tfx.v1 as tfx
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.types.component_spec import ChannelParameter
 
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex
 
 
@@ -17,7 +18,7 @@ class ModelTrainerSpec(standard_component_specs.TrainerSpec):
         "event_log": ChannelParameter(type=EventLog),
         "catalogue": ChannelParameter(type=Catalogue),
         "features": ChannelParameter(type=FeatureSnapshot),
-        "retrieval": ChannelParameter(type=tfx.types.standard_artifacts.Model, optional=True),
+        "retrieval": ChannelParameter(type=tfx.standard_artifacts.Model, optional=True),
         "index": ChannelParameter(type=ItemIndex, optional=True),
     }
 
@@ -48,12 +49,12 @@ class ModelTrainer(base_component.BaseComponent):
 
     def __init__(self, run_fn: str, config: str, **channels: object) -> None:
         spec = ModelTrainerSpec(
-            train_args=tfx.proto.TrainArgs(splits=["train"]),
-            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            train_args=trainer_pb2.TrainArgs(splits=["train"]),
+            eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             run_fn=run_fn,
             custom_config=json.dumps({"config": config}),
-            model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-            model_run=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelRun),
+            model=tfx.Channel(type=tfx.standard_artifacts.Model),
+            model_run=tfx.Channel(type=tfx.standard_artifacts.ModelRun),
             **channels,
         )
         super().__init__(spec=spec)

@@ -4,23 +4,23 @@ import json
 from pathlib import Path
 
 import tensorflow_data_validation as tfdv
-import tfx.v1 as tfx
 from tensorflow_data_validation.utils.anomalies_util import load_anomalies_binary
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ValidationReport
 from components.validation.gate import check, read_anomalies
 
 
-@tfx.dsl.components.component
+@tfx.component
 def ValidationGate(  # noqa: N802  a component is named like a class
-    stop_at: tfx.dsl.components.Parameter[str],
-    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
-    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
-    schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
-    report: tfx.dsl.components.OutputArtifact[ValidationReport],
+    stop_at: tfx.Parameter[str],
+    anomalies: tfx.InputArtifact[tfx.standard_artifacts.ExampleAnomalies],
+    statistics: tfx.InputArtifact[tfx.standard_artifacts.ExampleStatistics],
+    schema: tfx.InputArtifact[tfx.standard_artifacts.Schema],
+    report: tfx.OutputArtifact[ValidationReport],
 ) -> None:
     """Stop the run at the first severity configured; compare each later split with training for drift.
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-import tfx.v1 as tfx
 from google.protobuf import text_format
 from tfx.components.example_validator.executor import Executor as ExampleValidator
 from tfx.components.statistics_gen.executor import Executor as StatisticsGen
@@ -15,6 +14,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from components.config import PipelineConfig, parse_config
 from components.errors import AnomalyError
+from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ValidationReport
 from components.schema.samples import SPLITS, feature_spec, schema_proto
 from components.validation.component import ValidationGate
@@ -66,7 +66,7 @@ def validate(tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
         return made
 
     def run(stop_at: str, **splits: list[Sample]) -> list[dict[str, str]]:
-        standard = tfx.types.standard_artifacts
+        standard = tfx.standard_artifacts
         examples, schema = artifact(standard.Examples, "examples"), artifact(standard.Schema, "schema")
         statistics = artifact(standard.ExampleStatistics, "statistics")
         anomalies = artifact(standard.ExampleAnomalies, "anomalies")
