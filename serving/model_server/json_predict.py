@@ -47,14 +47,20 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return document
 
 
-def parse_predict(body: bytes) -> PredictBody:
-    """A Predict body, its values not yet read. Raises StatusError INVALID_ARGUMENT."""
-    document = parse_object(body)
+def signature_name_of(document: Mapping[str, Any]) -> str:
+    """The signature that a body asks for; empty for the default. Raises StatusError INVALID_ARGUMENT."""
     signature_name = document.get("signature_name", "")
     if not isinstance(signature_name, str):
         raise invalid_argument(
             f"JSON Value: {quoted(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
+    return signature_name
+
+
+def parse_predict(body: bytes) -> PredictBody:
+    """A Predict body, its values not yet read. Raises StatusError INVALID_ARGUMENT."""
+    document = parse_object(body)
+    signature_name = signature_name_of(document)
     if "instances" in document and "inputs" in document:
         raise invalid_argument(
             f"JSON Value: {quoted(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "

@@ -72,6 +72,29 @@ def is_base64_object(value: Any) -> bool:
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_B64_KEY), str)
 
 
+def string_bytes(text: str) -> bytes:
+    """The bytes of a JSON string. Raises StatusError where it holds half of a surrogate pair."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise invalid_argument(f"JSON Parse error: The surrogate pair in string is invalid: {error.reason}") from error
+
+
+def base64_bytes(value: dict[str, str]) -> bytes:
+    """The bytes of a ``{"b64": …}`` object. Raises StatusError where they are no base64."""
+    # Padding may be left out.
+    bare = value[_B64_KEY].rstrip("=")
+    try:
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid_argument("Unable to base64 decode") from None
+
+
+def kind_name(value: Any) -> str:
+    """The kind of a JSON value, as TensorFlow Serving's messages call it."""
+    return str(value) if isinstance(value, bool) else _KIND_NAMES[type(value)]
+
+
 def quoted(value: Any) -> str:
     """A JSON value for a message, cut short where it is long."""
     # Values that are cut anyway are not written out in full first: a body may be hundreds of megabytes.
@@ -86,7 +109,7 @@ def quoted(value: Any) -> str:
 def _flat_array(values: Sequence[Any], tensor_type: TensorType) -> np.ndarray:
     if tensor_type.is_string:
         strings = np.empty(len(values), dtype=object)
-        strings[:] = [_bytes_from_json(value) for value in values]
+        strings[:] = [_bytes_from_json(value, tensor_type) for value in values]
         return strings
     wanted = _wanted_kinds(tensor_type)
     if wanted is None:
@@ -113,31 +136,17 @@ def _wanted_kinds(tensor_type: TensorType) -> set[type] | None:
 
 
 def _kind_error(value: Any, tensor_type: TensorType) -> StatusError:
-    kind = str(value) if isinstance(value, bool) else _KIND_NAMES[type(value)]
-    return invalid_argument(f"JSON Value: {quoted(value)} Type: {kind} is not of expected type: {tensor_type.name}")
+    return invalid_argument(f"JSON Value: {quoted(value)} Type: {kind_name(value)} is not of expected type: {tensor_type.name}")
 
 
-def _bytes_from_json(value: Any) -> bytes:
+def _bytes_from_json(value: Any, tensor_type: TensorType) -> bytes:
     if isinstance(value, str):
-        try:
-            return value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise invalid_argument(f"JSON Parse error: The surrogate pair in string is invalid: {error.reason}") from error
+        return string_bytes(value)
     if is_base64_object(value):
-        return _decode_base64(value[_B64_KEY])
+        return base64_bytes(value)
     if isinstance(value, dict):
         raise invalid_argument(f"JSON Value: {quoted(value)} not formatted correctly for base64 data")
-    kind = str(value) if isinstance(value, bool) else _KIND_NAMES[type(value)]
-    raise invalid_argument(f"JSON Value: {quoted(value)} Type: {kind} is not of expected type: string")
-
-
-def _decode_base64(text: str) -> bytes:
-    # Padding may be left out.
-    bare = text.rstrip("=")
-    try:
-        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid_argument("Unable to base64 decode") from None
+    raise _kind_error(value, tensor_type)
 
 
 def _json_from_bytes(value: bytes, *, as_base64: bool) -> Any:

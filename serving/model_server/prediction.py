@@ -33,7 +33,9 @@ def predict(
         _check_type(signature, alias, array)
     if signature.defaults:
         inputs = {**signature.defaults, **inputs}
-    return dict(zip(outputs, servable.run(signature, inputs, outputs), strict=True))
+    feeds = {slot.tensor_name: inputs[alias] for alias, slot in signature.inputs.items()}
+    fetches = [signature.outputs[alias].tensor_name for alias in outputs]
+    return dict(zip(outputs, servable.run(feeds, fetches), strict=True))
 
 
 def _chosen_outputs(signature: Signature, output_filter: Sequence[str]) -> tuple[str, ...]:

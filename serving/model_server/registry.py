@@ -16,6 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 import grpc
 
+from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.version_folders import find_versions
@@ -85,17 +86,17 @@ class ModelRegistry(Generic[ServableT]):
             self._poll_model(model)
 
     @contextmanager
-    def use(self, name: str, version: int | None = None, label: str | None = None) -> Iterator[tuple[int, ServableT]]:
-        """Hold one available version, given by number, by label, or else the highest; gives its number and servable.
+    def use(self, choice: ModelChoice) -> Iterator[tuple[int, ServableT]]:
+        """Hold one available version; gives its number and servable.
 
         Raises StatusError NOT_FOUND for a model or version that is not being served, INVALID_ARGUMENT for an unknown
         label.
         """
-        held, servable = self._acquire(name, version, label)
+        held, servable = self._acquire(choice)
         try:
             yield held.number, servable
         finally:
-            self._release(name, held)
+            self._release(choice.name, held)
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """The states of one version, or of all that were ever seen, highest first. Raises StatusError NOT_FOUND."""
@@ -195,19 +196,21 @@ class ModelRegistry(Generic[ServableT]):
             if version.number not in wanted:
                 self._retire(model.config.name, version)
 
-    def _acquire(self, name: str, version: int | None, label: str | None) -> tuple[_Version[ServableT], ServableT]:
+    def _acquire(self, choice: ModelChoice) -> tuple[_Version[ServableT], ServableT]:
+        version = choice.version
         with self._lock:
-            model = self._models.get(name)
-            if model is not None and label is not None:
-                if label not in model.config.labels:
-                    raise invalid_argument(f"Unrecognized servable version label: {label}")
-                version = model.config.labels[label]
+            model = self._models.get(choice.name)
+            if choice.label is not None:
+                labels = {} if model is None else model.config.labels
+                if choice.label not in labels:
+                    raise invalid_argument(f"Unrecognized servable version label: {choice.label}")
+                version = labels[choice.label]
             candidates = [] if model is None else model.available()
             if version is not None:
                 candidates = [candidate for candidate in candidates if candidate.number == version]
             chosen = max(candidates, key=lambda candidate: candidate.number, default=None)
             if chosen is None or chosen.servable is None:
-                what = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+                what = f"Latest({choice.name})" if version is None else f"Specific({choice.name}, {version})"
                 raise StatusError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {what}")
             chosen.requests_in_flight += 1
             return chosen, chosen.servable

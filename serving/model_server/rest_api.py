@@ -9,12 +9,16 @@ from urllib.parse import unquote
 
 import grpc
 from google.protobuf import json_format
-from tensorflow_serving.apis import get_model_metadata_pb2
+from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, regression_pb2
 
-from serving.model_server.grpc_services import model_metadata, model_status
+from serving.model_server.classification import classify
+from serving.model_server.json_examples import classification_json, parse_examples, regression_json
 from serving.model_server.json_predict import parse_predict, read_inputs, write_outputs
+from serving.model_server.model_choice import ModelChoice
+from serving.model_server.model_info import SIGNATURE_DEF_FIELD, model_metadata, model_status
 from serving.model_server.prediction import predict
 from serving.model_server.registry import ModelRegistry
+from serving.model_server.regression import regress
 from serving.model_server.servable import Servable
 from serving.model_server.signature import DEFAULT_SIGNATURE
 from serving.model_server.status import StatusError, invalid_argument
@@ -23,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _API_PATH = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _CHOICE = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_PREDICT_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:predict", re.IGNORECASE)
+_CALL_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:(?P<call>classify|regress|predict)", re.IGNORECASE)
 _MODEL_PATH = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.IGNORECASE)
 _MAX_VERSION = 2**63 - 1
 
@@ -63,6 +67,7 @@ class RestApi:
 
     def __init__(self, registry: ModelRegistry[Servable]) -> None:
         self._registry = registry
+        self._calls = {"classify": self._classify, "regress": self._regress, "predict": self._predict}
 
     def respond(self, method: str, path: str, body: bytes) -> Response:
         """The answer to a request. ``path`` is as it came: percent-encoded, without the query."""
@@ -77,21 +82,20 @@ class RestApi:
             return error_response(StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
 
     def _answer(self, method: str, path: str, body: bytes) -> bytes:
-        if method == "POST" and (match := _PREDICT_PATH.fullmatch(path)):
-            return self._predict(*_chosen_model(match), body)
+        if method == "POST" and (match := _CALL_PATH.fullmatch(path)):
+            return self._calls[match["call"].lower()](_chosen_model(match), body)
         if method == "GET" and (match := _MODEL_PATH.fullmatch(path)):
             if match["name"] is None:
                 raise invalid_argument("Missing model name in request.")
-            name, version, label = _chosen_model(match)
+            choice = _chosen_model(match)
             if match["metadata"]:
-                return _metadata_json(model_metadata(self._registry, name, version, label))
-            # A label is passed over here, as TensorFlow Serving does: the states of all versions are the answer.
-            return _json(_to_dict(model_status(self._registry, name, version)))
+                return _metadata_json(model_metadata(self._registry, choice))
+            return _json(_to_dict(model_status(self._registry, choice)))
         raise invalid_argument(f"Malformed request: {method} {path}")
 
-    def _predict(self, name: str, version: int | None, label: str | None, body: bytes) -> bytes:
+    def _predict(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_predict(body)
-        with self._registry.use(name, version, label) as (_, servable):
+        with self._registry.use(choice) as (_, servable):
             signature_name = request.signature_name or DEFAULT_SIGNATURE
             signature = servable.signatures.get(signature_name)
             if signature is None:
@@ -99,22 +103,36 @@ class RestApi:
             outputs = predict(servable, signature, read_inputs(request, signature))
         return write_outputs(outputs, is_row_form=request.is_row_form)
 
+    def _classify(self, choice: ModelChoice, body: bytes) -> bytes:
+        request = parse_examples(body)
+        result = classification_pb2.ClassificationResult()
+        with self._registry.use(choice) as (_, servable):
+            classify(servable, request.signature_name, request.examples, result)
+        return classification_json(result)
 
-def _chosen_model(match: re.Match[str]) -> tuple[str, int | None, str | None]:
+    def _regress(self, choice: ModelChoice, body: bytes) -> bytes:
+        request = parse_examples(body)
+        result = regression_pb2.RegressionResult()
+        with self._registry.use(choice) as (_, servable):
+            regress(servable, request.signature_name, request.examples, result)
+        return regression_json(result)
+
+
+def _chosen_model(match: re.Match[str]) -> ModelChoice:
     version = match["version"]
     if version is not None and (len(version) > len(str(_MAX_VERSION)) or int(version) > _MAX_VERSION):
         raise invalid_argument(f"Failed to convert version: {version} to numeric.")
     label = match["label"]
-    return (
-        unquote(match["name"]),
-        None if version is None else int(version),
-        None if label is None else unquote(label),
+    return ModelChoice(
+        name=unquote(match["name"]),
+        version=None if version is None else int(version),
+        label=None if label is None else unquote(label),
     )
 
 
 def _metadata_json(response: Any) -> bytes:
     signature_defs = get_model_metadata_pb2.SignatureDefMap()
-    response.metadata["signature_def"].Unpack(signature_defs)
+    response.metadata[SIGNATURE_DEF_FIELD].Unpack(signature_defs)
     spec = response.model_spec
     return _json(
         {

@@ -1,73 +1,31 @@
-"""One version of a model in memory: a SavedModel in a session of its own, ready to run."""
+"""What a loaded version of a model can do, whatever is behind it."""
 
-import functools
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
-from tensorflow.core.protobuf import config_pb2
-from tensorflow.python.client.session import Session
-from tensorflow.python.framework.errors_impl import OpError
-from tensorflow.python.framework.ops import Graph
-from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from serving.model_server.signature import Signature
-from serving.model_server.status import StatusError, code_from_number
-
-SERVE_TAG = "serve"
-# Each set of outputs asked for is a callable in the session; requests that ask for ever other sets must not pile up.
-_MAX_CALLABLES = 64
 
 
-class Servable:
-    """A loaded SavedModel. Threads may run it side by side."""
+class Servable(Protocol):
+    """One version of a model in memory, ready to run. Threads may run it side by side."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load ``folder``: variables restored, tables filled, the graph of each signature optimised.
+    @property
+    def signatures(self) -> Mapping[str, Signature]: ...
 
-        Raises whatever TensorFlow raises for a model that cannot be loaded.
-        """
-        graph = Graph()
-        config = config_pb2.ConfigProto(allow_soft_placement=True)
-        # Several servers, or a server and a trainer, may share one accelerator.
-        config.gpu_options.allow_growth = True
-        self._session = Session(graph=graph, config=config)
-        try:
-            meta_graph = SavedModelLoader(str(folder)).load(self._session, [SERVE_TAG])
-            self.signature_defs: Mapping[str, Any] = dict(meta_graph.signature_def)
-            self.signatures = {name: Signature.from_proto(name, proto) for name, proto in self.signature_defs.items()}
-            self._callable = functools.lru_cache(maxsize=_MAX_CALLABLES)(self._make_callable)
-            for signature in self.signatures.values():
-                if signature.is_plain:
-                    self._callable(signature.name, tuple(signature.outputs))
-        except BaseException:
-            self._session.close()
-            raise
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The SignatureDef protos, as the model's metadata gives them."""
+        ...
 
-    def run(self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: tuple[str, ...]) -> list[np.ndarray]:
-        """The arrays of ``outputs``, in that order. ``inputs`` has one array of the right type for each input.
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> list[np.ndarray]:
+        """The arrays of the tensors named in ``fetches``, in that order; ``feeds`` is by tensor name too.
 
         Raises StatusError with TensorFlow's code and message where the graph refuses the inputs.
         """
-        try:
-            run = self._callable(signature.name, outputs)
-            values = run(*[inputs[alias] for alias in signature.inputs])
-        except OpError as error:
-            raise StatusError(code_from_number(error.error_code), error.message) from error
-        # A scalar string comes as bare bytes, which numpy would take for its own fixed-width kind of string.
-        return [np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value) for value in values]
+        ...
 
     def close(self) -> None:
-        """Free the session with all that it holds. No run may be under way."""
-        self._callable.cache_clear()
-        self._session.close()
-
-    def _make_callable(self, signature_name: str, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
-        signature = self.signatures[signature_name]
-        options = config_pb2.CallableOptions(
-            feed=[slot.tensor_name for slot in signature.inputs.values()],
-            fetch=[signature.outputs[alias].tensor_name for alias in outputs],
-        )
-        # Not Session.run: that refuses shapes which TensorFlow Serving accepts, and takes 0.3 ms longer for ten inputs.
-        return self._session._make_callable_from_options(options)
+        """Free what the version holds. No run may be under way."""
+        ...

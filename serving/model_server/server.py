@@ -13,9 +13,10 @@ import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from components.errors import ServingError
-from serving.model_server.grpc_services import ModelService, PredictionService
 from serving.model_server.http_server import HttpServer, RestApplication
 from serving.model_server.model_config import ModelConfig
+from serving.model_server.model_service import ModelService
+from serving.model_server.prediction_service import PredictionService
 from serving.model_server.registry import ModelRegistry
 from serving.model_server.rest_api import RestApi
 from serving.model_server.servable import Servable

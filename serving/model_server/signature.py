@@ -1,11 +1,12 @@
 """What a model takes and gives: one of its SignatureDefs, as the server reads it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
+from serving.model_server.status import invalid_argument
 from serving.model_server.tensor_proto import array_from_proto
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -23,13 +24,14 @@ class TensorSlot:
 class Signature:
     """Alias to tensor, for inputs and outputs in the order of their aliases.
 
-    ``defaults`` holds the inputs that a request may leave out.
+    ``defaults`` holds the inputs that a request may leave out; ``proto`` is the SignatureDef itself, for messages.
     """
 
     name: str
     inputs: Mapping[str, TensorSlot]
     outputs: Mapping[str, TensorSlot]
     defaults: Mapping[str, np.ndarray]
+    proto: Any = field(repr=False, compare=False)
 
     @classmethod
     def from_proto(cls, name: str, proto: Any) -> Self:
@@ -38,12 +40,24 @@ class Signature:
             inputs={alias: _slot(proto.inputs[alias]) for alias in sorted(proto.inputs)},
             outputs={alias: _slot(proto.outputs[alias]) for alias in sorted(proto.outputs)},
             defaults={alias: array_from_proto(proto.defaults[alias]) for alias in proto.defaults},
+            proto=proto,
         )
 
     @property
     def is_plain(self) -> bool:
         """Whether all of it is tensors. The loader's own signatures name operations; composite tensors have no name."""
         return bool(self.outputs) and all(":" in slot.tensor_name for slot in (*self.inputs.values(), *self.outputs.values()))
+
+
+def find_named_signature(signatures: Mapping[str, Signature], name: str) -> Signature:
+    """The signature of that name, or the default one where the name is empty, for Classify and Regress.
+
+    Raises StatusError with those calls' own code and words; Predict has others.
+    """
+    wanted = name or DEFAULT_SIGNATURE
+    if wanted not in signatures:
+        raise invalid_argument(f"No signature was found with the name: {wanted}")
+    return signatures[wanted]
 
 
 def _slot(info: Any) -> TensorSlot:

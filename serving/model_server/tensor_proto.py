@@ -64,6 +64,16 @@ def type_of_array(array: np.ndarray) -> TensorType:
     return tensor_type
 
 
+def data_type_name(array: np.ndarray) -> str:
+    """The DataType enum's name for the type of an array, such as ``DT_FLOAT``."""
+    return f"DT_{type_of_array(array).name.upper()}"
+
+
+def shape_text(array: np.ndarray) -> str:
+    """The shape as TensorFlow's messages write it, such as ``[2,3]``."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
 def array_from_proto(proto: Any) -> np.ndarray:
     """The array in a TensorProto, from ``tensor_content`` or from the typed field. Strings become ``bytes`` objects.
 

@@ -7,6 +7,7 @@ from tensorflow.python.lib.io.tf_record import tf_record_iterator
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.model_server.prediction import find_signature, predict
+from serving.model_server.saved_model import SavedModelServable
 from serving.model_server.servable import Servable
 from serving.model_server.tensor_proto import array_from_proto
 
@@ -20,7 +21,7 @@ def load_and_warm_up(folder: Path) -> Servable:
 
     Raises what loading or any of those requests raises: a version that fails its own warm-up is not fit to serve.
     """
-    servable = Servable(folder)
+    servable = SavedModelServable(folder)
     try:
         _warm_up(servable, folder / WARMUP_FILE)
     except BaseException:

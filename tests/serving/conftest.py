@@ -16,7 +16,7 @@ from serving.model_server.process import EmbeddedServer
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of SavedModels: affine_1, affine_2, affine_3, features, kinds, ragged, scalar, blocking."""
+    """A folder of SavedModels: affine_1, affine_2, affine_3, features, kinds, ragged, scalar, blocking, judge, half."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
 
@@ -28,6 +28,8 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _save(tf, root / "ragged", _ragged(tf))
     _save(tf, root / "scalar", _scalar(tf))
     _save(tf, root / "blocking", _blocking(tf))
+    _save(tf, root / "judge", _judge(tf))
+    _save_half_plus_two(tf, root / "half")
     return root
 
 
@@ -38,7 +40,7 @@ def server(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     _publish(saved_models / "affine_1", root / "affine", 1)
     _publish(saved_models / "affine_2", root / "affine", 2)
     models = [ModelConfig("affine", root / "affine", AllVersions(), {"canary": 1})]
-    for name in ("features", "kinds", "ragged", "scalar"):
+    for name in ("features", "kinds", "ragged", "scalar", "judge", "half"):
         _publish(saved_models / name, root / name, 7)
         models.append(ModelConfig(name, root / name))
     with EmbeddedServer(models) as running:
@@ -211,3 +213,83 @@ def _blocking(tf: Any) -> Any:
             return {"serving_default": self.serve}
 
     return Blocking()
+
+
+def _judge(tf: Any) -> Any:
+    """Classifiers and regressors of Examples with the feature ``x`` (0 if absent) and the names ``names``.
+
+    ``classify`` gives the labels low and high with the scores -x and x, ``scores`` and ``classes`` one of the two each,
+    ``regress`` x + 2 and ``regress_column`` the same as a column. The rest are wrong, each in its own way.
+    """
+    examples = tf.TensorSpec([None], tf.string, name="inputs")
+    labels = ["low", "high"]
+
+    class Judge(tf.Module):
+        def _x(self, serialized: Any) -> Any:
+            spec = {"x": tf.io.FixedLenFeature([], tf.float32, default_value=0.0)}
+            return tf.io.parse_example(serialized, spec)["x"]
+
+        def _signature(self, outputs: Any) -> Any:
+            @tf.function(input_signature=[examples])
+            def serve(inputs: Any) -> Any:
+                x = self._x(inputs)
+                return outputs(x, tf.tile([labels], [tf.size(x), 1]), tf.stack([-x, x], axis=1))
+
+            return serve
+
+        def _names(self) -> Any:
+            @tf.function(input_signature=[examples])
+            def serve(inputs: Any) -> Any:
+                spec = {"names": tf.io.VarLenFeature(tf.string), "ages": tf.io.VarLenFeature(tf.int64)}
+                parsed = tf.io.parse_example(inputs, spec)
+                names = tf.sparse.to_dense(parsed["names"], default_value="none")
+                ages = tf.strings.as_string(tf.sparse.to_dense(parsed["ages"], default_value=0))
+                return {"classes": tf.concat([names, ages], axis=1)}
+
+            return serve
+
+        def _apart(self) -> Any:
+            @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+            def serve(examples: Any) -> Any:
+                return {"outputs": self._x(examples)}
+
+            return serve
+
+        def signatures(self) -> dict[str, Any]:
+            signatures = {
+                "serving_default": lambda x, classes, scores: {"classes": classes, "scores": scores},
+                "scores": lambda x, classes, scores: {"scores": scores},
+                "classes": lambda x, classes, scores: {"classes": classes},
+                "regress": lambda x, classes, scores: {"outputs": x + 2.0},
+                "regress_column": lambda x, classes, scores: {"outputs": x[:, tf.newaxis] + 2.0},
+                "flat_scores": lambda x, classes, scores: {"scores": x},
+                "int_scores": lambda x, classes, scores: {"scores": tf.cast(scores, tf.int64)},
+                "first_scores": lambda x, classes, scores: {"scores": scores[:1]},
+                "narrow_scores": lambda x, classes, scores: {"classes": classes, "scores": scores[:, :1]},
+                "wide_outputs": lambda x, classes, scores: {"outputs": scores},
+                "int_outputs": lambda x, classes, scores: {"outputs": tf.cast(x, tf.int64)},
+                "first_outputs": lambda x, classes, scores: {"outputs": x[:1]},
+                "other_output": lambda x, classes, scores: {"logits": scores},
+                "three_outputs": lambda x, classes, scores: {"classes": classes, "scores": scores, "outputs": x},
+            }
+            made = {name: self._signature(outputs) for name, outputs in signatures.items()}
+            return {**made, "names": self._names(), "other_input": self._apart()}
+
+    return Judge()
+
+
+def _save_half_plus_two(tf: Any, folder: Path) -> None:
+    """x / 2 + 2 as TensorFlow 1 saves it: a regressor and a classifier that share the tensor of Examples."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        serialized = v1.placeholder(tf.string, [None], name="tf_example")
+        x = tf.io.parse_example(serialized, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
+        examples, y = v1.saved_model.build_tensor_info(serialized), v1.saved_model.build_tensor_info(x * 0.5 + 2.0)
+        make = v1.saved_model.build_signature_def
+        signatures = {
+            "regress_x_to_y": make({"inputs": examples}, {"outputs": y}, "tensorflow/serving/regress"),
+            "classify_x_to_y": make({"inputs": examples}, {"scores": y}, "tensorflow/serving/classify"),
+        }
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], signatures)
+        builder.save()

@@ -15,7 +15,6 @@ def apis(saved_models: Any) -> Any:
     """The generated modules, imported only after the fixture that imports TensorFlow."""
     from tensorflow_serving import apis
     from tensorflow_serving.apis import (  # noqa: F401
-        classification_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
         model_service_pb2_grpc,
@@ -198,12 +197,6 @@ def test_a_request_without_a_model_spec(apis: Any, channel: grpc.Channel) -> Non
     assert refusal(stub.Predict, apis.predict_pb2.PredictRequest()) == missing
     status = apis.model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
     assert refusal(status, apis.get_model_status_pb2.GetModelStatusRequest()) == missing
-
-
-def test_methods_that_are_not_there(apis: Any, channel: grpc.Channel) -> None:
-    stub = apis.prediction_service_pb2_grpc.PredictionServiceStub(channel)
-    code, _ = refusal(stub.Classify, apis.classification_pb2.ClassificationRequest())
-    assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_metadata(apis: Any, channel: grpc.Channel) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_config import AllVersions, Latest, ModelConfig, VersionPolicy
 from serving.model_server.registry import ModelRegistry, VersionState
 from serving.model_server.status import StatusError
@@ -43,27 +44,27 @@ def states(registry: ModelRegistry[Recorded]) -> dict[int, str]:
 def test_the_highest_version_takes_over(tmp_path: Path) -> None:
     add(tmp_path, 9)
     registry = registry_of(tmp_path)
-    with registry.use("m") as (number, first):
+    with registry.use(ModelChoice("m")) as (number, first):
         assert number == 9
     add(tmp_path, 10)
     registry.poll()
     assert states(registry) == {10: "AVAILABLE", 9: "END"}
     assert first.is_closed
-    with registry.use("m") as (number, servable):
+    with registry.use(ModelChoice("m")) as (number, servable):
         assert (number, servable.folder.name) == (10, "10")
 
 
 def test_a_version_in_use_is_closed_by_its_last_user(tmp_path: Path) -> None:
     add(tmp_path, 1)
     registry = registry_of(tmp_path)
-    with registry.use("m") as (_, one), registry.use("m"):
+    with registry.use(ModelChoice("m")) as (_, one), registry.use(ModelChoice("m")):
         add(tmp_path, 2)
         registry.poll()
         assert states(registry) == {2: "AVAILABLE", 1: "UNLOADING"}
         assert not one.is_closed
         with (
             pytest.raises(StatusError, match=r"Servable not found for request: Specific\(m, 1\)"),
-            registry.use("m", 1),
+            registry.use(ModelChoice("m", 1)),
         ):
             pass
     assert one.is_closed
@@ -106,7 +107,7 @@ def test_all_versions_gone_leave_nothing(tmp_path: Path) -> None:
     (folder / "saved_model.pb").unlink()
     registry.poll()
     assert states(registry) == {1: "END"}
-    with pytest.raises(StatusError) as caught, registry.use("m"):
+    with pytest.raises(StatusError) as caught, registry.use(ModelChoice("m")):
         pass
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
 
@@ -116,7 +117,7 @@ def test_several_versions_side_by_side(tmp_path: Path) -> None:
         add(tmp_path, version)
     registry = registry_of(tmp_path, AllVersions())
     assert states(registry) == {3: "AVAILABLE", 2: "AVAILABLE", 1: "AVAILABLE"}
-    with registry.use("m", 2) as (number, _):
+    with registry.use(ModelChoice("m", 2)) as (number, _):
         assert number == 2
     registry.close()
     assert states(registry) == {3: "END", 2: "END", 1: "END"}
