@@ -9,7 +9,8 @@ from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import input_pb2
 
 from serving.model_server.examples import serialized_examples
-from serving.model_server.json_predict import parse_object, signature_name_of
+from serving.model_server.json_document import parse_object
+from serving.model_server.json_predict import signature_name_of
 from serving.model_server.json_tensors import base64_bytes, is_base64_object, json_from_array, kind_name, quoted, string_bytes
 from serving.model_server.status import StatusError, invalid_argument
 

@@ -8,13 +8,12 @@ from typing import Any
 import grpc
 import numpy as np
 
+from serving.model_server.json_document import parse_object
 from serving.model_server.json_tensors import array_from_json, is_base64_object, json_from_array, quoted
 from serving.model_server.signature import Signature, TensorSlot
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.tensor_proto import TensorType, type_of_number
 
-_DECODER = json.JSONDecoder()
-_JSON_WHITESPACE = " \t\n\r"
 _BYTES_SUFFIX = "_bytes"
 
 
@@ -25,26 +24,6 @@ class PredictBody:
     signature_name: str
     is_row_form: bool
     values: Any
-
-
-def parse_object(body: bytes) -> dict[str, Any]:
-    """The JSON object that a body begins with; what follows it is passed over. Raises StatusError INVALID_ARGUMENT."""
-    # Bytes that are not UTF-8 pass through strings unchanged.
-    text = body.decode("utf-8", "surrogateescape").lstrip(_JSON_WHITESPACE)
-    if not text:
-        raise invalid_argument("JSON Parse error: The document is empty")
-    try:
-        document, _ = _DECODER.raw_decode(text)
-    except json.JSONDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
-    except RecursionError:
-        raise invalid_argument("JSON Parse error: The document is nested too deeply") from None
-    except ValueError as error:
-        # An integer with thousands of digits.
-        raise invalid_argument(f"JSON Parse error: {error}") from None
-    if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {quoted(document)} Is not object")
-    return document
 
 
 def signature_name_of(document: Mapping[str, Any]) -> str:
@@ -64,7 +43,7 @@ def parse_predict(body: bytes) -> PredictBody:
     if "instances" in document and "inputs" in document:
         raise invalid_argument(
             f"JSON Value: {quoted(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
-            "keys to exist"
+            "keys to exist "
         )
     if "inputs" in document:
         return PredictBody(signature_name, is_row_form=False, values=document["inputs"])
@@ -72,7 +51,8 @@ def parse_predict(body: bytes) -> PredictBody:
         raise invalid_argument("Missing 'inputs' or 'instances' key")
     instances = document["instances"]
     if not isinstance(instances, list):
-        raise invalid_argument(f"JSON Value: {quoted(document)} Expecting 'instances' to be a list/array")
+        # The slip of the pen is TensorFlow Serving's, and so its clients know the message.
+        raise invalid_argument(f"JSON Value: {quoted(document)} Excepting 'instances' to be an list/array")
     if not instances:
         raise invalid_argument(f"JSON Value: {quoted(document)} No values in 'instances' array")
     return PredictBody(signature_name, is_row_form=True, values=instances)
@@ -188,7 +168,7 @@ def _rows(outputs: Mapping[str, np.ndarray]) -> list[Any]:
     batch_size: int | None = None
     for alias, array in outputs.items():
         if not array.ndim:
-            raise invalid_argument(f"Tensor name: {alias} has no shape information")
+            raise invalid_argument(f"Tensor name: {alias} has no shape information ")
         if batch_size is not None and len(array) != batch_size:
             raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {batch_size}")
         batch_size = len(array)

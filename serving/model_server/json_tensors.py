@@ -35,7 +35,8 @@ def array_from_json(value: Any, tensor_type: TensorType) -> np.ndarray:
         for item in values:
             if not isinstance(item, list):
                 raise invalid_argument(
-                    f"JSON Value: {quoted(item)} found at incorrect level: {len(shape) + 1} in the JSON DOM."
+                    f"JSON Value: {quoted(item)} found at incorrect level: {len(shape) + 1} in the JSON DOM. "
+                    f"Expected at level: {_depth(value)}"
                 )
             if len(item) != size:
                 raise invalid_argument(
@@ -51,8 +52,8 @@ def array_from_json(value: Any, tensor_type: TensorType) -> np.ndarray:
 def json_from_array(array: np.ndarray, *, as_base64: bool) -> Any:
     """The JSON value of an array: nested lists, or a bare value for a scalar.
 
-    Floating point numbers get the shortest decimal that reads back as the same number of their own width. Strings
-    that are not UTF-8 go out as the bytes they are, ``{"b64": …}`` objects where ``as_base64``.
+    Single precision numbers get six digits where these read back as the same number, and else nine, as in TensorFlow
+    Serving. Strings that are not UTF-8 go out as the bytes they are, ``{"b64": …}`` objects where ``as_base64``.
     """
     if array.dtype == object:
         encoded = np.empty(array.size, dtype=object)
@@ -64,7 +65,7 @@ def json_from_array(array: np.ndarray, *, as_base64: bool) -> Any:
     if array.dtype.kind == "c":
         raise invalid_argument(f"Failed to write JSON value for tensor type: {name}")
     if array.dtype.kind == "f" and array.dtype != np.float64:
-        array = array.astype(str).astype(np.float64)
+        return _decimals(array.astype(np.float32)).tolist()
     return array.tolist()
 
 
@@ -96,14 +97,33 @@ def kind_name(value: Any) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A JSON value for a message, cut short where it is long."""
+    """A JSON value for a message, set out as TensorFlow Serving does, and cut short where it is long."""
     # Values that are cut anyway are not written out in full first: a body may be hundreds of megabytes.
-    pieces = json.JSONEncoder(ensure_ascii=False).iterencode(value)
+    pieces = json.JSONEncoder(ensure_ascii=False, indent=4).iterencode(value)
     try:
         text = "".join(itertools.islice(pieces, _MAX_QUOTED_CHARS))
     except RecursionError:
         return "(nested too deeply to show)"
     return text if len(text) <= _MAX_QUOTED_CHARS else text[:_MAX_QUOTED_CHARS] + "…"
+
+
+def _depth(value: Any) -> int:
+    """How many lists the first element of all lies in: the rank that the lists promise."""
+    depth = 0
+    while isinstance(value, list):
+        depth += 1
+        value = value[0] if value else None
+    return depth
+
+
+def _decimals(array: np.ndarray) -> np.ndarray:
+    """float32 to float64: the numbers whose decimals are those of TensorFlow Serving."""
+    flat = array.ravel()
+    decimals = np.array([float(f"{value:.6g}") for value in flat.tolist()], np.float64)
+    with np.errstate(over="ignore"):
+        inexact = np.flatnonzero(decimals.astype(np.float32) != flat)
+    decimals[inexact] = [float(f"{value:.9g}") for value in flat[inexact].tolist()]
+    return decimals.reshape(array.shape)
 
 
 def _flat_array(values: Sequence[Any], tensor_type: TensorType) -> np.ndarray:

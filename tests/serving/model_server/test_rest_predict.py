@@ -85,7 +85,7 @@ def test_several_inputs_by_columns_and_extra_ones_are_passed_over(post: Post) ->
 def test_a_scalar_output_fits_columns_only(post: Post) -> None:
     assert post("/v1/models/scalar:predict", {"inputs": [1, 2, 3]}).json() == {"outputs": 6.0}
     reply = post("/v1/models/scalar:predict", {"instances": [1, 2, 3]})
-    assert (reply.status_code, reply.json()) == (400, {"error": "Tensor name: total has no shape information"})
+    assert (reply.status_code, reply.json()) == (400, {"error": "Tensor name: total has no shape information "})
 
 
 def test_outputs_of_different_batch_sizes_fit_columns_only(post: Post) -> None:
@@ -124,6 +124,12 @@ def test_shapes_of_any_rank(post: Post) -> None:
 
 def test_whole_floats_keep_their_point(post: Post) -> None:
     assert "[1.0, -0.0, 0.1]" in post("/v1/models/kinds:predict", {"signature_name": "float32", "inputs": [1, -0.0, 0.1]}).text
+
+
+def test_single_precision_numbers_get_six_digits_or_nine(post: Post) -> None:
+    # Of two thirds, 0.666667 reads back as another number of single precision; 0.25 and 1.5e-07 read back as themselves.
+    body = {"signature_name": "float32", "inputs": [2 / 3, 0.25, 1.5e-7]}
+    assert "[0.666666687, 0.25, 1.5e-07]" in post("/v1/models/kinds:predict", body).text
 
 
 def test_not_a_number_and_infinities_go_both_ways(post: Post) -> None:
