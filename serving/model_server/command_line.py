@@ -8,18 +8,16 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 from components.errors import ServingError
+from serving.model_server.flags import parser
 from serving.model_server.lean_tensorflow import enter_lean_tensorflow
 from serving.model_server.model_config import ModelConfig, check_base_paths, read_config_file
-
-_MEBIBYTE = 1024 * 1024
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. Prints one JSON line with the ports on stdout when ready."""
-    flags = _parser().parse_args(arguments)
+    flags = parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         unanswered_count = _serve(flags)
@@ -49,7 +47,9 @@ def _serve(flags: argparse.Namespace) -> int:
     check_base_paths(models)
 
     enter_lean_tensorflow()
+    from serving.model_server.registry import LoadRetries
     from serving.model_server.server import ModelServer, ServerOptions
+    from serving.model_server.version_labels import LabelPolicy
 
     server = ModelServer(
         models,
@@ -60,6 +60,12 @@ def _serve(flags: argparse.Namespace) -> int:
             poll_interval_s=flags.file_system_poll_wait_seconds,
             rest_max_body_bytes=flags.rest_api_max_body_bytes,
             shutdown_grace_s=flags.shutdown_grace_seconds,
+            label_policy=(
+                LabelPolicy.NEW_LABELS if flags.allow_version_labels_for_unavailable_models else LabelPolicy.AVAILABLE_ONLY
+            ),
+            load_retries=LoadRetries(flags.max_num_load_retries, max(0, flags.load_retry_interval_micros) / 1e6),
+            config_file=flags.model_config_file,
+            config_poll_interval_s=flags.model_config_file_poll_wait_seconds,
         ),
     )
     try:
@@ -82,66 +88,7 @@ def _stop_when_stdin_closes(stop_wanted: threading.Event) -> None:
 
 def _models(flags: argparse.Namespace) -> tuple[ModelConfig, ...]:
     if flags.model_config_file is not None:
-        if flags.model_base_path is not None:
-            raise ServingError("--model_config_file and --model_base_path are both given; one of the two says what to serve")
         return read_config_file(flags.model_config_file)
     if flags.model_base_path is None:
         raise ServingError("no model is given; wanted --model_base_path DIR (with --model_name), or --model_config_file FILE")
     return (ModelConfig(flags.model_name, flags.model_base_path.resolve()),)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m serving.model_server",
-        description="Serve SavedModels with TensorFlow Serving's gRPC and REST API. When ready, one JSON line with the "
-        "ports and the process id is printed on stdout; logs go to stderr. SIGTERM and SIGINT end it once the requests "
-        "under way are answered.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--port", type=int, default=8500, help="gRPC port; 0 takes any free one (default %(default)s)")
-    parser.add_argument(
-        "--rest_api_port",
-        type=int,
-        default=-1,
-        help="REST port; 0 takes any free one, where tensorflow_model_server turns REST off; without it, no REST",
-    )
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="the address to listen on. The default is this machine alone (%(default)s), where tensorflow_model_server "
-        "listens to all the world: there is no authentication; say 0.0.0.0 to open it",
-    )
-    parser.add_argument("--model_name", default="default", help="the name of the one model (default %(default)s)")
-    parser.add_argument("--model_base_path", type=Path, help="the folder with the one model's numbered version folders")
-    parser.add_argument("--model_config_file", type=Path, help="a ModelServerConfig in text form, for several models")
-    parser.add_argument(
-        "--file_system_poll_wait_seconds",
-        type=_seconds,
-        default=1.0,
-        help="how often to look for new versions; 0 looks once, at start-up (default %(default)s)",
-    )
-    parser.add_argument(
-        "--rest_api_max_body_bytes",
-        type=int,
-        default=256 * _MEBIBYTE,
-        help="the longest REST body, before and after decompression (default %(default)s)",
-    )
-    parser.add_argument(
-        "--shutdown_grace_seconds",
-        type=_seconds,
-        default=30.0,
-        help="how long requests under way may take once the server is asked to end (default %(default)s)",
-    )
-    parser.add_argument(
-        "--stop_when_stdin_closes",
-        action="store_true",
-        help="end as well when standard input is closed: with a pipe there, the server never outlives its parent",
-    )
-    return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a time; wanted seconds, 0 or more")
-    return seconds

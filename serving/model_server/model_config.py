@@ -8,6 +8,11 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from components.errors import ServingError
+from serving.model_server.status import StatusError, invalid_argument
+from serving.model_server.text_proto import read_text_proto
+
+_PLATFORM = "tensorflow"
+_EXAMPLE = 'model_config_list { config { name: "m" base_path: "/models/m" model_platform: "tensorflow" } }'
 
 
 @dataclass(frozen=True)
@@ -53,26 +58,23 @@ class ModelConfig:
 
 def read_config_file(path: Path) -> tuple[ModelConfig, ...]:
     """The models of a ModelServerConfig in text form. Raises ServingError with the file and what is wrong in it."""
+    message = read_text_proto(path, model_server_config_pb2.ModelServerConfig(), "a ModelServerConfig", _EXAMPLE)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServingError(f"the model config file {path} cannot be read: {error}") from error
-    message = model_server_config_pb2.ModelServerConfig()
-    try:
-        text_format.Parse(text, message)
-    except text_format.ParseError as error:
-        raise ServingError(
-            f"the model config file {path} is not a ModelServerConfig in text form: {error}; "
-            'wanted: model_config_list { config { name: "m" base_path: "/models/m" model_platform: "tensorflow" } }'
-        ) from error
-    if message.WhichOneof("config") != "model_config_list" or not message.model_config_list.config:
-        raise ServingError(f"the model config file {path} lists no model; wanted model_config_list {{ config {{ … }} }}")
-    models = tuple(_model_from_proto(config, path) for config in message.model_config_list.config)
-    names = [model.name for model in models]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise ServingError(f"the model config file {path} lists {', '.join(duplicates)} more than once; names are unique")
-    return models
+        return models_from_proto(message)
+    except StatusError as error:
+        raise ServingError(f"the model config file {path}: {error.message}") from error
+
+
+def models_from_proto(message: model_server_config_pb2.ModelServerConfig) -> tuple[ModelConfig, ...]:
+    """The models of a ModelServerConfig. Raises StatusError INVALID_ARGUMENT where TensorFlow Serving would not take it."""
+    if message.WhichOneof("config") == "custom_model_config":
+        raise invalid_argument("a custom_model_config is not supported; wanted a model_config_list")
+    names: set[str] = set()
+    for config in message.model_config_list.config:
+        if config.name in names:
+            raise invalid_argument(f"Illegal to list model {config.name} multiple times in config list")
+        names.add(config.name)
+    return tuple([_model_from_proto(config) for config in message.model_config_list.config])
 
 
 def config_text(models: Sequence[ModelConfig]) -> str:
@@ -80,7 +82,7 @@ def config_text(models: Sequence[ModelConfig]) -> str:
     message = model_server_config_pb2.ModelServerConfig()
     for model in models:
         config = message.model_config_list.config.add(
-            name=model.name, base_path=str(model.base_path), model_platform="tensorflow", version_labels=model.labels
+            name=model.name, base_path=str(model.base_path), model_platform=_PLATFORM, version_labels=model.labels
         )
         match model.policy:
             case Latest(count):
@@ -102,26 +104,45 @@ def check_base_paths(models: Sequence[ModelConfig]) -> None:
             )
 
 
-def _model_from_proto(config: model_server_config_pb2.ModelConfig, path: Path) -> ModelConfig:
-    found = f"model {config.name!r} in the model config file {path}"
+def _model_from_proto(config: model_server_config_pb2.ModelConfig) -> ModelConfig:
     if not config.name:
-        raise ServingError(f"{found} has no name")
-    if config.model_platform != "tensorflow":
-        raise ServingError(f'{found} has model_platform {config.model_platform!r}; wanted "tensorflow"')
+        raise invalid_argument("a model in the config list has no name")
     base_path = Path(config.base_path)
     if not base_path.is_absolute():
-        raise ServingError(f"{found} has base_path {config.base_path!r}; wanted an absolute path")
-    return ModelConfig(config.name, base_path, _policy_from_proto(config, found), dict(config.version_labels))
+        raise invalid_argument(
+            f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"
+        )
+    platform = _platform(config)
+    if platform != _PLATFORM:
+        raise invalid_argument(f"Model {config.name} requests unsupported platform {platform}")
+    return ModelConfig(config.name, base_path, _policy_from_proto(config), dict(config.version_labels))
 
 
-def _policy_from_proto(config: model_server_config_pb2.ModelConfig, found: str) -> VersionPolicy:
+def _platform(config: model_server_config_pb2.ModelConfig) -> str:
+    """The platform, be it named in the field of today or in the one before."""
+    if config.model_type == model_server_config_pb2.MODEL_TYPE_UNSPECIFIED:
+        if not config.model_platform:
+            raise invalid_argument(
+                "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+            )
+        return config.model_platform
+    if config.model_platform:
+        raise invalid_argument(
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
+        )
+    if config.model_type != model_server_config_pb2.TENSORFLOW:
+        raise invalid_argument(f"ModelServerConfig::model_type choice {config.model_type} not supported.")
+    return _PLATFORM
+
+
+def _policy_from_proto(config: model_server_config_pb2.ModelConfig) -> VersionPolicy:
     policy = config.model_version_policy
     match policy.WhichOneof("policy_choice"):
         case "all":
             return AllVersions()
         case "specific":
             if not policy.specific.versions:
-                raise ServingError(f"{found} asks for specific versions and names none")
+                raise invalid_argument(f"model {config.name} asks for specific versions and names none")
             return Specific(tuple(policy.specific.versions))
         case _:
             # The proto's zero stands for "not given", and the documented default is one.

@@ -3,17 +3,19 @@
 from typing import Any
 
 import grpc
-from tensorflow_serving.apis import model_service_pb2_grpc
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from serving.model_server.grpc_answer import answer
 from serving.model_server.model_choice import ModelChoice
+from serving.model_server.model_config import models_from_proto
 from serving.model_server.model_info import model_status
 from serving.model_server.registry import ModelRegistry
 from serving.model_server.servable import Servable
+from serving.model_server.status import invalid_argument
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus."""
+    """GetModelStatus and HandleReloadConfigRequest."""
 
     def __init__(self, registry: ModelRegistry[Servable]) -> None:
         self._registry = registry
@@ -21,5 +23,19 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, the service's own name
         return answer(self._status, request, context)
 
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        return answer(self._reload, request, context)
+
     def _status(self, request: Any) -> Any:
         return model_status(self._registry, ModelChoice.from_request(request))
+
+    def _reload(self, request: Any) -> Any:
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
+            )
+        self._registry.reconfigure(models_from_proto(request.config))
+        response = model_management_pb2.ReloadConfigResponse()
+        # Present, and empty as it is: clients read the code.
+        response.status.SetInParent()
+        return response

@@ -37,13 +37,18 @@ class EmbeddedServer:
         models: Sequence[ModelConfig],
         *,
         poll_interval_s: float = 1.0,
+        flags: Sequence[str] = (),
         log_path: Path | None = None,
         startup_timeout_s: float = 120.0,
         shutdown_grace_s: float = 10.0,
     ) -> None:
-        """``log_path`` takes the server's log; without it the log is gone when the server stops."""
+        """``flags`` are further flags of the command line.
+
+        ``log_path`` takes the server's log; without it the log is gone when the server stops.
+        """
         self._models = [replace(model, base_path=model.base_path.resolve()) for model in models]
         self._poll_interval_s = poll_interval_s
+        self._flags = tuple(flags)
         self._log_path = log_path
         self._startup_timeout_s = startup_timeout_s
         self._shutdown_grace_s = shutdown_grace_s
@@ -77,7 +82,10 @@ class EmbeddedServer:
             f"--model_config_file={config_file}",
             f"--file_system_poll_wait_seconds={self._poll_interval_s}",
             f"--shutdown_grace_seconds={self._shutdown_grace_s}",
+            # Labels can be given from the start, and a version that cannot be loaded is told of at once.
+            *("--allow_version_labels_for_unavailable_models", "--max_num_load_retries=0"),
             "--stop_when_stdin_closes",
+            *self._flags,
         ]
         with log_path.open("ab") as log:
             self._process = subprocess.Popen(

@@ -1,18 +1,18 @@
 """The models being served: which versions are loaded, in which state, and who is using them.
 
-One thread calls :meth:`ModelRegistry.poll`; any number of threads use versions meanwhile. A new version is loaded and
-warmed up before the one that it replaces is let go, and a version is closed when its last request has ended, so no
-request is lost.
+One call of :meth:`ModelRegistry.poll` or :meth:`ModelRegistry.reconfigure` works at a time; any number of threads use
+versions meanwhile. A new version is loaded and warmed up before the one that it replaces is let go, and a version is
+closed when its last request has ended, so no request is lost.
 """
 
-import enum
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import grpc
 
@@ -20,70 +20,71 @@ from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.version_folders import find_versions
+from serving.model_server.version_labels import LabelPolicy, checked_labels
+from serving.model_server.version_state import ServableT, ServedModel, Version, VersionState, VersionStatus
 
 _log = logging.getLogger(__name__)
 
 
-class VersionState(enum.IntEnum):
-    """The life of a version; the numbers are those of the ModelVersionStatus proto."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-class Closeable(Protocol):
-    def close(self) -> None: ...
-
-
-ServableT = TypeVar("ServableT", bound=Closeable)
-
-
 @dataclass(frozen=True)
-class VersionStatus:
-    """What is told of a version. ``error`` is why it could not be loaded, None for a version that is well."""
+class LoadRetries:
+    """How often to try again to load a version that failed, and how long to wait before each further attempt."""
 
-    version: int
-    state: VersionState
-    error: StatusError | None = None
-
-
-@dataclass
-class _Version(Generic[ServableT]):
-    number: int
-    state: VersionState = VersionState.START
-    error: StatusError | None = None
-    servable: ServableT | None = None
-    requests_in_flight: int = 0
-
-    def status(self) -> VersionStatus:
-        return VersionStatus(self.number, self.state, self.error)
-
-
-@dataclass
-class _Model(Generic[ServableT]):
-    config: ModelConfig
-    versions: dict[int, _Version[ServableT]] = field(default_factory=dict)
-    last_listing_error: str = ""
-
-    def available(self) -> list[_Version[ServableT]]:
-        return [version for version in self.versions.values() if version.state is VersionState.AVAILABLE]
+    max_count: int = 0
+    interval_s: float = 0.0
 
 
 class ModelRegistry(Generic[ServableT]):
-    """The versions of some models, kept in step with their folders. ``load`` makes a servable of a version's folder."""
+    """The versions of some models, kept in step with their folders."""
 
-    def __init__(self, models: Sequence[ModelConfig], load: Callable[[Path], ServableT]) -> None:
+    def __init__(
+        self,
+        load: Callable[[str, Path], ServableT],
+        *,
+        label_policy: LabelPolicy = LabelPolicy.AVAILABLE_ONLY,
+        retries: LoadRetries | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        """``load`` makes a servable of a model's name and a version's folder; ``stopping`` ends waits for retries."""
         self._load = load
-        self._models: Mapping[str, _Model[ServableT]] = {model.name: _Model(model) for model in models}
+        self._label_policy = label_policy
+        self._retries = retries or LoadRetries()
+        self._stopping = stopping or threading.Event()
+        self._models: dict[str, ServedModel[ServableT]] = {}
+        # Held for a moment wherever states are read or written.
         self._lock = threading.Lock()
+        # Held for as long as versions are being loaded and let go.
+        self._work = threading.Lock()
+
+    def reconfigure(self, configs: Sequence[ModelConfig]) -> None:
+        """Serve these models and no others; returns once the new ones are loaded, or have failed to.
+
+        Raises StatusError FAILED_PRECONDITION, with nothing changed, for a label whose version may not have it; and
+        UNKNOWN, with all the rest done, where a new model has versions and none of them could be loaded.
+        """
+        with self._work:
+            with self._lock:
+                labels = {
+                    config.name: checked_labels(config, self._models.get(config.name), self._label_policy) for config in configs
+                }
+            wanted = {config.name: config for config in configs}
+            new = [name for name in wanted if name not in self._models or not self._models[name].is_wanted]
+            with self._lock:
+                for name, config in wanted.items():
+                    model = self._models.setdefault(name, ServedModel(config, labels[name]))
+                    model.config, model.labels, model.is_wanted = config, labels[name], True
+                for name in self._models.keys() - wanted.keys():
+                    self._models[name].labels, self._models[name].is_wanted = {}, False
+            self._poll_all()
+        self._wait_until_loaded(new)
+        failures = self._failures(new)
+        if failures:
+            raise StatusError(grpc.StatusCode.UNKNOWN, f"Some models did not become available: {{{''.join(failures)}}}")
 
     def poll(self) -> None:
         """Look at every model's folder once; load what is wanted and new, then let go of what is no longer wanted."""
-        for model in self._models.values():
-            self._poll_model(model)
+        with self._work:
+            self._poll_all()
 
     @contextmanager
     def use(self, choice: ModelChoice) -> Iterator[tuple[int, ServableT]]:
@@ -111,23 +112,13 @@ class ModelRegistry(Generic[ServableT]):
             raise StatusError(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {name}")
         return [found[number] for number in sorted(found, reverse=True)]
 
-    def unlabelled(self) -> list[str]:
-        """A line for each label whose version is not available."""
-        with self._lock:
-            return [
-                f"label {label!r} of model {name} is given to version {number}, which is not available"
-                for name, model in self._models.items()
-                for label, number in model.config.labels.items()
-                if number not in {version.number for version in model.available()}
-            ]
-
     def failed(self) -> list[str]:
         """A line for each model that has versions but none to serve: the reasons."""
         with self._lock:
             return [
                 f"model {name}: " + "; ".join(f"version {v.number}: {v.error}" for v in model.versions.values() if v.error)
                 for name, model in self._models.items()
-                if model.versions and not model.available()
+                if model.is_wanted and model.versions and not model.available()
             ]
 
     def close(self) -> int:
@@ -138,7 +129,19 @@ class ModelRegistry(Generic[ServableT]):
         with self._lock:
             return sum(v.requests_in_flight for model in self._models.values() for v in model.versions.values())
 
-    def _poll_model(self, model: _Model[ServableT]) -> None:
+    def _poll_all(self) -> None:
+        models = list(self._models.values())
+        for model in models:
+            if model.is_wanted:
+                self._poll_model(model)
+        # What is new is served by now, so what it replaces may go.
+        for model in models:
+            if not model.is_wanted:
+                self._forget_failures(model, {}, ())
+                for version in model.available():
+                    self._retire(model.config.name, version)
+
+    def _poll_model(self, model: ServedModel[ServableT]) -> None:
         config = model.config
         try:
             folders = find_versions(config.base_path)
@@ -150,43 +153,79 @@ class ModelRegistry(Generic[ServableT]):
             return
         model.last_listing_error = ""
         wanted = config.policy.choose(list(folders))
+        self._forget_failures(model, folders, wanted)
         for number in wanted:
-            if self._must_load(model, number):
-                self._load_version(model, number, folders[number])
-        self._forget_failures(model, folders)
+            version = self._due(model, number)
+            if version is not None:
+                self._load_version(model, version, folders[number])
         self._retire_unwanted(model, wanted)
 
-    def _must_load(self, model: _Model[ServableT], number: int) -> bool:
-        """Whether to load a wanted version: it is new, or was let go of. A failed one waits until its folder goes."""
+    def _due(self, model: ServedModel[ServableT], number: int) -> Version[ServableT] | None:
+        """The wanted version if it is to be loaded now: it is new, was let go of, or is due for another attempt.
+
+        One that failed for good waits until its folder goes.
+        """
         with self._lock:
             version = model.versions.get(number)
-            return version is None or (version.state is VersionState.END and version.error is None)
+            if version is not None and version.state is VersionState.LOADING:
+                return version if time.monotonic() >= version.retry_at_s else None
+            if version is None or (version.state is VersionState.END and version.error is None):
+                model.versions[number] = version = Version(number, VersionState.LOADING)
+                return version
+            return None
 
-    def _load_version(self, model: _Model[ServableT], number: int, folder: Path) -> None:
-        version: _Version[ServableT] = _Version(number, VersionState.LOADING)
-        with self._lock:
-            model.versions[number] = version
-        _log.info("model %s version %d: loading %s", model.config.name, number, folder)
+    def _load_version(self, model: ServedModel[ServableT], version: Version[ServableT], folder: Path) -> None:
+        name, number = model.config.name, version.number
+        _log.info("model %s version %d: loading %s", name, number, folder)
         try:
-            servable = self._load(folder)
+            servable = self._load(name, folder)
         except Exception as error:  # whatever a foreign model raises, the other versions must go on being served
-            _log.exception("model %s version %d cannot be loaded from %s", model.config.name, number, folder)
-            code = error.code if isinstance(error, StatusError) else grpc.StatusCode.UNKNOWN
-            with self._lock:
-                version.error = StatusError(code, f"{type(error).__name__}: {error}")
-                version.state = VersionState.END
+            _log.exception("model %s version %d cannot be loaded from %s", name, number, folder)
+            self._note_failure(version, error)
             return
         with self._lock:
             version.servable = servable
+            version.error = None
             version.state = VersionState.AVAILABLE
-        _log.info("model %s version %d: available", model.config.name, number)
+        _log.info("model %s version %d: available", name, number)
 
-    def _forget_failures(self, model: _Model[ServableT], folders: Mapping[int, Path]) -> None:
+    def _note_failure(self, version: Version[ServableT], error: Exception) -> None:
+        code = error.code if isinstance(error, StatusError) else grpc.StatusCode.UNKNOWN
         with self._lock:
-            for number in [n for n, version in model.versions.items() if version.error and n not in folders]:
-                del model.versions[number]
+            version.attempts += 1
+            if version.attempts <= self._retries.max_count:
+                version.retry_at_s = time.monotonic() + self._retries.interval_s
+                return
+            version.error = StatusError(code, f"{type(error).__name__}: {error}")
+            version.state = VersionState.END
 
-    def _retire_unwanted(self, model: _Model[ServableT], wanted: Sequence[int]) -> None:
+    def _wait_until_loaded(self, names: Sequence[str]) -> None:
+        """Try the versions that failed to load again, each when it is due, until they are loaded or out of attempts."""
+        while True:
+            with self._lock:
+                due_s = [version.retry_at_s for name in names for version in self._models[name].loading()]
+            if not due_s or self._stopping.wait(max(0.0, min(due_s) - time.monotonic())):
+                return
+            self.poll()
+
+    def _failures(self, names: Sequence[str]) -> list[str]:
+        with self._lock:
+            return [
+                f"{{name: {name} version: {number}}}, "
+                for name in names
+                if not self._models[name].available()
+                for number in sorted(self._models[name].versions)
+            ]
+
+    def _forget_failures(self, model: ServedModel[ServableT], folders: Mapping[int, Path], wanted: Sequence[int]) -> None:
+        with self._lock:
+            for number, version in list(model.versions.items()):
+                is_gone = version.error is not None and number not in folders
+                # Nothing is being loaded at this moment: a version in LOADING waits for its next attempt.
+                if is_gone or (version.state is VersionState.LOADING and number not in wanted):
+                    del model.versions[number]
+
+    def _retire_unwanted(self, model: ServedModel[ServableT], wanted: Sequence[int]) -> None:
         with self._lock:
             available = model.available()
         # Where nothing of what is wanted could be loaded, what there is goes on serving.
@@ -196,12 +235,12 @@ class ModelRegistry(Generic[ServableT]):
             if version.number not in wanted:
                 self._retire(model.config.name, version)
 
-    def _acquire(self, choice: ModelChoice) -> tuple[_Version[ServableT], ServableT]:
+    def _acquire(self, choice: ModelChoice) -> tuple[Version[ServableT], ServableT]:
         version = choice.version
         with self._lock:
             model = self._models.get(choice.name)
             if choice.label is not None:
-                labels = {} if model is None else model.config.labels
+                labels = {} if model is None else model.labels
                 if choice.label not in labels:
                     raise invalid_argument(f"Unrecognized servable version label: {choice.label}")
                 version = labels[choice.label]
@@ -215,21 +254,21 @@ class ModelRegistry(Generic[ServableT]):
             chosen.requests_in_flight += 1
             return chosen, chosen.servable
 
-    def _release(self, name: str, version: _Version[ServableT]) -> None:
+    def _release(self, name: str, version: Version[ServableT]) -> None:
         with self._lock:
             version.requests_in_flight -= 1
             last_out = version.state is VersionState.UNLOADING and not version.requests_in_flight
         if last_out:
             self._close(name, version)
 
-    def _retire(self, name: str, version: _Version[ServableT]) -> None:
+    def _retire(self, name: str, version: Version[ServableT]) -> None:
         with self._lock:
             version.state = VersionState.UNLOADING
             idle = not version.requests_in_flight
         if idle:
             self._close(name, version)
 
-    def _close(self, name: str, version: _Version[ServableT]) -> None:
+    def _close(self, name: str, version: Version[ServableT]) -> None:
         with self._lock:
             servable, version.servable = version.servable, None
         if servable is not None:

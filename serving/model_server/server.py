@@ -8,18 +8,22 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from components.errors import ServingError
 from serving.model_server.http_server import HttpServer, RestApplication
-from serving.model_server.model_config import ModelConfig
+from serving.model_server.model_config import ModelConfig, read_config_file
 from serving.model_server.model_service import ModelService
+from serving.model_server.periodic import Periodic
 from serving.model_server.prediction_service import PredictionService
-from serving.model_server.registry import ModelRegistry
+from serving.model_server.registry import LoadRetries, ModelRegistry
 from serving.model_server.rest_api import RestApi
 from serving.model_server.servable import Servable
+from serving.model_server.status import StatusError
+from serving.model_server.version_labels import LabelPolicy
 from serving.model_server.warmup import load_and_warm_up
 
 _log = logging.getLogger(__name__)
@@ -31,7 +35,8 @@ _THREADS_PER_CPU = 4
 class ServerOptions:
     """Where to listen and how often to look. A port of 0 means any free one; ``rest_port`` None means no REST API.
 
-    ``poll_interval_s`` of 0 means to look at the model folders once, at start-up.
+    ``poll_interval_s`` of 0 means to look at the model folders once, at start-up; ``config_file`` is read again every
+    ``config_poll_interval_s`` seconds, never where that is 0.
     """
 
     host: str
@@ -40,6 +45,10 @@ class ServerOptions:
     poll_interval_s: float
     rest_max_body_bytes: int
     shutdown_grace_s: float
+    label_policy: LabelPolicy
+    load_retries: LoadRetries
+    config_file: Path | None
+    config_poll_interval_s: float
 
 
 class ModelServer:
@@ -47,10 +56,16 @@ class ModelServer:
 
     def __init__(self, models: Sequence[ModelConfig], options: ServerOptions) -> None:
         """Take the ports. Raises ServingError for one that cannot be had."""
+        self._models = models
         self._options = options
-        self._registry: ModelRegistry[Servable] = ModelRegistry(models, load_and_warm_up)
         self._stopping = threading.Event()
-        self._poller = threading.Thread(target=self._poll_until_stopped, name="version-poller")
+        self._registry: ModelRegistry[Servable] = ModelRegistry(
+            load_and_warm_up, label_policy=options.label_policy, retries=options.load_retries, stopping=self._stopping
+        )
+        self._periodic = (
+            Periodic("version-poller", self._registry.poll, options.poll_interval_s, self._stopping),
+            Periodic("config-poller", self._read_config_file, options.config_poll_interval_s, self._stopping),
+        )
         threads = _THREADS_PER_CPU * (os.cpu_count() or 1)
         self._rest_executor = ThreadPoolExecutor(threads, thread_name_prefix="rest-worker")
         self._http_server: HttpServer | None = None
@@ -80,12 +95,12 @@ class ModelServer:
 
         A model that has no version yet is waited for: requests for it find nothing until its first version is there.
         """
-        self._registry.poll()
-        failures = self._registry.failed() + self._registry.unlabelled()
-        if failures:
-            raise ServingError("the server cannot start: " + "\n".join(failures))
-        if self._options.poll_interval_s:
-            self._poller.start()
+        try:
+            self._registry.reconfigure(self._models)
+        except StatusError as error:
+            raise ServingError("the server cannot start: " + "\n".join([error.message, *self._registry.failed()])) from error
+        for periodic in self._periodic:
+            periodic.start()
         self._grpc_server.start()
         if self._http_server is not None:
             self._http_server.start()
@@ -101,13 +116,17 @@ class ModelServer:
             self._http_server.stop(self._options.shutdown_grace_s)
         grpc_stopped.wait()
         self._rest_executor.shutdown(wait=False)
-        if self._poller.is_alive():
-            self._poller.join()
+        for periodic in self._periodic:
+            periodic.join()
         return self._registry.close()
 
-    def _poll_until_stopped(self) -> None:
-        while not self._stopping.wait(self._options.poll_interval_s):
-            self._registry.poll()
+    def _read_config_file(self) -> None:
+        if self._options.config_file is not None:
+            try:
+                self._registry.reconfigure(read_config_file(self._options.config_file))
+            except ServingError as error:
+                # What is served goes on, until the file is put right.
+                _log.error("the models are not reconfigured: %s", error)
 
 
 def _bind(host: str, port: int) -> socket.socket:

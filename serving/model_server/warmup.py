@@ -16,7 +16,7 @@ WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 _log = logging.getLogger(__name__)
 
 
-def load_and_warm_up(folder: Path) -> Servable:
+def load_and_warm_up(model_name: str, folder: Path) -> Servable:
     """The version in ``folder``, loaded, each recorded Predict request run once.
 
     Raises what loading or any of those requests raises: a version that fails its own warm-up is not fit to serve.

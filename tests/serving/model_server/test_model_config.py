@@ -39,19 +39,32 @@ def test_policies(policy: VersionPolicy, chosen: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lists no model; wanted model_config_list"),
-        ("model_config_list {}", "lists no model"),
-        ("custom_model_config {}", "lists no model"),
+        ("custom_model_config {}", "a custom_model_config is not supported; wanted a model_config_list"),
         ("model_config_list {", "is not a ModelServerConfig in text form"),
         ('model_config_list { config { base_path: "/m" model_platform: "tensorflow" } }', "has no name"),
-        ('model_config_list { config { name: "m" base_path: "/m" } }', "has model_platform ''; wanted \"tensorflow\""),
+        (
+            'model_config_list { config { name: "m" base_path: "/m" } }',
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform.",
+        ),
+        (
+            'model_config_list { config { name: "m" base_path: "/m" model_platform: "tensorflow" model_type: TENSORFLOW } }',
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform.",
+        ),
+        (
+            'model_config_list { config { name: "m" base_path: "/m" model_type: OTHER } }',
+            "ModelServerConfig::model_type choice 2 not supported.",
+        ),
+        (
+            'model_config_list { config { name: "m" base_path: "/m" model_platform: "caffe" } }',
+            "Model m requests unsupported platform caffe",
+        ),
         (
             'model_config_list { config { name: "m" base_path: "m" model_platform: "tensorflow" } }',
-            "has base_path 'm'; wanted an absolute path",
+            "Expected model m to have an absolute path or URI; got base_path()=m",
         ),
         (
             "model_config_list {" + 'config { name: "m" base_path: "/m" model_platform: "tensorflow" }' * 2 + "}",
-            "lists m more than once; names are unique",
+            "Illegal to list model m multiple times in config list",
         ),
         (
             'model_config_list { config { name: "m" base_path: "/m" model_platform: "tensorflow" '
@@ -72,3 +85,16 @@ def test_wrong_files_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="cannot be read"):
         read_config_file(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("text", ["", "model_config_list {}"])
+def test_a_list_may_be_empty(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "models.config"
+    path.write_text(text)
+    assert read_config_file(path) == ()
+
+
+def test_the_platform_may_be_in_its_old_field(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text('model_config_list { config { name: "m" base_path: "/m" model_type: TENSORFLOW } }')
+    assert read_config_file(path) == (ModelConfig("m", Path("/m")),)

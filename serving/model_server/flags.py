@@ -1,0 +1,114 @@
+"""The flags, with TensorFlow Serving's names."""
+
+import argparse
+from pathlib import Path
+
+_MEBIBYTE = 1024 * 1024
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all flags."""
+    flags = argparse.ArgumentParser(
+        prog="python -m serving.model_server",
+        description="Serve SavedModels with TensorFlow Serving's gRPC and REST API. When ready, one JSON line with the "
+        "ports and the process id is printed on stdout; logs go to stderr. SIGTERM and SIGINT end it once the requests "
+        "under way are answered.",
+        allow_abbrev=False,
+    )
+    _add_doors(flags.add_argument_group("where to listen"))
+    _add_models(flags.add_argument_group("what to serve"))
+    _add_life(flags.add_argument_group("how to end"))
+    return flags
+
+
+def _add_doors(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument("--port", type=int, default=8500, help="gRPC port; 0 takes any free one (default %(default)s)")
+    flags.add_argument(
+        "--rest_api_port",
+        type=int,
+        default=-1,
+        help="REST port; 0 takes any free one, where tensorflow_model_server turns REST off; without it, no REST",
+    )
+    flags.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on. The default is this machine alone (%(default)s), where tensorflow_model_server "
+        "listens to all the world: there is no authentication; say 0.0.0.0 to open it",
+    )
+    flags.add_argument(
+        "--rest_api_max_body_bytes",
+        type=int,
+        default=256 * _MEBIBYTE,
+        help="the longest REST body, before and after decompression (default %(default)s)",
+    )
+
+
+def _add_models(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument("--model_name", default="default", help="the name of the one model (default %(default)s)")
+    flags.add_argument("--model_base_path", type=Path, help="the folder with the one model's numbered version folders")
+    flags.add_argument(
+        "--model_config_file",
+        type=Path,
+        help="a ModelServerConfig in text form, for several models; --model_name and --model_base_path are then ignored",
+    )
+    flags.add_argument(
+        "--model_config_file_poll_wait_seconds",
+        type=_seconds,
+        default=0.0,
+        help="how often to read the model config file again; 0 reads it once, at start-up (default %(default)s)",
+    )
+    flags.add_argument(
+        "--file_system_poll_wait_seconds",
+        type=_seconds,
+        default=1.0,
+        help="how often to look for new versions; 0 looks once, at start-up (default %(default)s)",
+    )
+    flags.add_argument(
+        "--max_num_load_retries",
+        type=int,
+        default=5,
+        help="how often to try again to load a version that failed, before giving it up (default %(default)s)",
+    )
+    flags.add_argument(
+        "--load_retry_interval_micros",
+        type=int,
+        default=60_000_000,
+        help="how long to wait before each further attempt; negative for no wait (default %(default)s, a minute)",
+    )
+    _add_switch(
+        flags,
+        "--allow_version_labels_for_unavailable_models",
+        "let a new label be given to a version that is not available yet; without it no label can be given at start-up",
+    )
+
+
+def _add_life(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--shutdown_grace_seconds",
+        type=_seconds,
+        default=30.0,
+        help="how long requests under way may take once the server is asked to end (default %(default)s)",
+    )
+    flags.add_argument(
+        "--stop_when_stdin_closes",
+        action="store_true",
+        help="end as well when standard input is closed: with a pipe there, the server never outlives its parent",
+    )
+
+
+def _add_switch(flags: argparse._ArgumentGroup, name: str, text: str, *, default: bool = False) -> None:
+    """A flag that may be given alone or, as TensorFlow Serving's may be, as ``--flag=true``."""
+    flags.add_argument(name, type=_is_on, nargs="?", const=True, default=default, metavar="BOOL", help=text)
+
+
+def _is_on(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError(f"{text} is neither true nor false")
+    return text.lower() in ("true", "1")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a time; wanted seconds, 0 or more")
+    return seconds
