@@ -13,6 +13,7 @@ from components.errors import ServingError
 from serving.model_server.flags import parser
 from serving.model_server.lean_tensorflow import enter_lean_tensorflow
 from serving.model_server.model_config import ModelConfig, check_base_paths, read_config_file
+from serving.model_server.monitoring_config import read_prometheus_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +46,7 @@ def _serve(flags: argparse.Namespace) -> int:
         threading.Thread(target=_stop_when_stdin_closes, args=(stop_wanted,), daemon=True).start()
     models = _models(flags)
     check_base_paths(models)
+    prometheus_path = None if flags.monitoring_config_file is None else read_prometheus_path(flags.monitoring_config_file)
 
     enter_lean_tensorflow()
     from serving.model_server.registry import LoadRetries
@@ -66,6 +68,7 @@ def _serve(flags: argparse.Namespace) -> int:
             load_retries=LoadRetries(flags.max_num_load_retries, max(0, flags.load_retry_interval_micros) / 1e6),
             config_file=flags.model_config_file,
             config_poll_interval_s=flags.model_config_file_poll_wait_seconds,
+            prometheus_path=prometheus_path,
         ),
     )
     try:

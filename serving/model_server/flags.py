@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_doors(flags.add_argument_group("where to listen"))
     _add_models(flags.add_argument_group("what to serve"))
+    _add_monitoring(flags.add_argument_group("what to show"))
     _add_life(flags.add_argument_group("how to end"))
     return flags
 
@@ -79,6 +80,14 @@ def _add_models(flags: argparse._ArgumentGroup) -> None:
         flags,
         "--allow_version_labels_for_unavailable_models",
         "let a new label be given to a version that is not available yet; without it no label can be given at start-up",
+    )
+
+
+def _add_monitoring(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--monitoring_config_file",
+        type=Path,
+        help="a MonitoringConfig in text form: whether the REST port shows metrics for Prometheus, and where; without it, no",
     )
 
 

@@ -6,6 +6,7 @@ import grpc
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from serving.model_server.grpc_answer import answer
+from serving.model_server.metrics import Metrics
 from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_config import models_from_proto
 from serving.model_server.model_info import model_status
@@ -17,8 +18,9 @@ from serving.model_server.status import invalid_argument
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus and HandleReloadConfigRequest."""
 
-    def __init__(self, registry: ModelRegistry[Servable]) -> None:
+    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics) -> None:
         self._registry = registry
+        self._metrics = metrics
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, the service's own name
         return answer(self._status, request, context)
@@ -34,8 +36,12 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             raise invalid_argument(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
             )
+        # The counters that the request names, each once, as they are before.
+        before = {name: self._metrics.counter_value(name) for name in request.metric_names}
         self._registry.reconfigure(models_from_proto(request.config))
         response = model_management_pb2.ReloadConfigResponse()
+        for name, value in before.items():
+            response.metric.add(name=name, int64_value_increase=self._metrics.counter_value(name) - value)
         # Present, and empty as it is: clients read the code.
         response.status.SetInParent()
         return response

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC PredictionService over a registry of models."""
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from tensorflow_serving.apis import (
 from serving.model_server.classification import classify
 from serving.model_server.examples import serialized_examples
 from serving.model_server.grpc_answer import answer
+from serving.model_server.metrics import Metrics
 from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_info import SIGNATURE_DEF_FIELD, model_metadata
 from serving.model_server.multi_inference import infer
@@ -29,17 +31,18 @@ from serving.model_server.tensor_proto import array_from_proto, fill_typed
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify, Regress, MultiInference and GetModelMetadata."""
 
-    def __init__(self, registry: ModelRegistry[Servable]) -> None:
+    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics) -> None:
         self._registry = registry
+        self._metrics = metrics
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, the service's own name
-        return answer(self._predict, request, context)
+        return answer(self._measured("Predict", self._predict), request, context)
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return answer(self._classify, request, context)
+        return answer(self._measured("Classify", self._classify), request, context)
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        return answer(self._regress, request, context)
+        return answer(self._measured("Regress", self._regress), request, context)
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return answer(self._multi_inference, request, context)
@@ -47,12 +50,20 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         return answer(self._metadata, request, context)
 
+    def _measured(self, api: str, method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def measured(request: Any) -> Any:
+            with self._metrics.request(request.model_spec.name, api, "GRPC"):
+                return method(request)
+
+        return measured
+
     def _predict(self, request: Any) -> Any:
         choice = ModelChoice.from_request(request)
         with self._registry.use(choice) as (number, servable):
             signature = find_signature(servable, request.model_spec.signature_name)
             inputs = {alias: _array(alias, proto) for alias, proto in request.inputs.items()}
-            outputs = predict(servable, signature, inputs, request.output_filter)
+            with self._metrics.runtime(choice.name, "Predict"):
+                outputs = predict(servable, signature, inputs, request.output_filter)
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, choice, number, signature.name)
         for alias, array in outputs.items():
@@ -63,8 +74,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         choice = ModelChoice.from_request(request)
         response = classification_pb2.ClassificationResponse()
         with self._registry.use(choice) as (number, servable):
-            signature_name = request.model_spec.signature_name
-            classify(servable, signature_name, serialized_examples(request.input), response.result)
+            signature_name, examples = request.model_spec.signature_name, serialized_examples(request.input)
+            with self._metrics.runtime(choice.name, "Classify"):
+                classify(servable, signature_name, examples, response.result)
+        self._metrics.count_examples(choice.name, len(examples))
         _fill_spec(response.model_spec, choice, number, signature_name)
         return response
 
@@ -72,8 +85,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         choice = ModelChoice.from_request(request)
         response = regression_pb2.RegressionResponse()
         with self._registry.use(choice) as (number, servable):
-            signature_name = request.model_spec.signature_name
-            regress(servable, signature_name, serialized_examples(request.input), response.result)
+            signature_name, examples = request.model_spec.signature_name, serialized_examples(request.input)
+            with self._metrics.runtime(choice.name, "Regress"):
+                regress(servable, signature_name, examples, response.result)
+        self._metrics.count_examples(choice.name, len(examples))
         _fill_spec(response.model_spec, choice, number, signature_name)
         return response
 
@@ -82,8 +97,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             raise invalid_argument("ModelSpec has no name specified.")
         response = inference_pb2.MultiInferenceResponse()
         # The version that the first task asks for answers them all.
-        with self._registry.use(ModelChoice.from_spec(request.tasks[0].model_spec)) as (number, servable):
-            infer(servable, number, request.tasks, serialized_examples(request.input), response)
+        choice = ModelChoice.from_spec(request.tasks[0].model_spec)
+        with self._registry.use(choice) as (number, servable):
+            examples = serialized_examples(request.input)
+            infer(servable, number, request.tasks, examples, response)
+        self._metrics.count_examples(choice.name, len(examples))
         return response
 
     def _metadata(self, request: Any) -> Any:

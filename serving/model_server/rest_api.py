@@ -14,9 +14,11 @@ from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, 
 from serving.model_server.classification import classify
 from serving.model_server.json_examples import classification_json, parse_examples, regression_json
 from serving.model_server.json_predict import parse_predict, read_inputs, write_outputs
+from serving.model_server.metrics import Metrics
 from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_info import SIGNATURE_DEF_FIELD, model_metadata, model_status
 from serving.model_server.prediction import predict
+from serving.model_server.prometheus import prometheus_page
 from serving.model_server.registry import ModelRegistry
 from serving.model_server.regression import regress
 from serving.model_server.servable import Servable
@@ -27,8 +29,10 @@ _log = logging.getLogger(__name__)
 
 _API_PATH = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _CHOICE = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_CALL_PATH = re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:(?P<call>classify|regress|predict)", re.IGNORECASE)
-_MODEL_PATH = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.IGNORECASE)
+_PATHS = {
+    "POST": re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:(?P<call>classify|regress|predict)", re.IGNORECASE),
+    "GET": re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.IGNORECASE),
+}
 _MAX_VERSION = 2**63 - 1
 
 _HTTP_STATUS = {
@@ -65,12 +69,17 @@ def error_response(error: StatusError) -> Response:
 class RestApi:
     """Answers requests from a registry of models; threads may call it side by side."""
 
-    def __init__(self, registry: ModelRegistry[Servable]) -> None:
+    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics, prometheus_path: str | None = None) -> None:
+        """``prometheus_path`` is where the metrics are shown, None for nowhere."""
         self._registry = registry
+        self._metrics = metrics
+        self._prometheus_path = prometheus_path
         self._calls = {"classify": self._classify, "regress": self._regress, "predict": self._predict}
 
     def respond(self, method: str, path: str, body: bytes) -> Response:
         """The answer to a request. ``path`` is as it came: percent-encoded, without the query."""
+        if path == self._prometheus_path:
+            return Response(200, prometheus_page(self._metrics).encode("utf-8", "replace"), "text/plain")
         if not _API_PATH.fullmatch(path):
             return Response(404, b"Not Found", "text/plain")
         try:
@@ -82,16 +91,20 @@ class RestApi:
             return error_response(StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
 
     def _answer(self, method: str, path: str, body: bytes) -> bytes:
-        if method == "POST" and (match := _CALL_PATH.fullmatch(path)):
-            return self._calls[match["call"].lower()](_chosen_model(match), body)
-        if method == "GET" and (match := _MODEL_PATH.fullmatch(path)):
-            if match["name"] is None:
+        match = _PATHS[method].fullmatch(path) if method in _PATHS else None
+        name = unquote(match["name"] or "") if match else ""
+        # The call is spelt as the path spells it; a request for status or metadata is no call, and has no name.
+        with self._metrics.request(name, match["call"] if match and method == "POST" else "", "REST"):
+            if match is None:
+                raise invalid_argument(f"Malformed request: {method} {path}")
+            if not name:
                 raise invalid_argument("Missing model name in request.")
-            choice = _chosen_model(match)
+            choice = _chosen_model(name, match)
+            if method == "POST":
+                return self._calls[match["call"].lower()](choice, body)
             if match["metadata"]:
                 return _metadata_json(model_metadata(self._registry, choice))
             return _json(_to_dict(model_status(self._registry, choice)))
-        raise invalid_argument(f"Malformed request: {method} {path}")
 
     def _predict(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_predict(body)
@@ -100,31 +113,35 @@ class RestApi:
             signature = servable.signatures.get(signature_name)
             if signature is None:
                 raise invalid_argument(f'Serving signature name: "{signature_name}" not found in signature def')
-            outputs = predict(servable, signature, read_inputs(request, signature))
+            inputs = read_inputs(request, signature)
+            with self._metrics.runtime(choice.name, "Predict"):
+                outputs = predict(servable, signature, inputs)
         return write_outputs(outputs, is_row_form=request.is_row_form)
 
     def _classify(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_examples(body)
         result = classification_pb2.ClassificationResult()
-        with self._registry.use(choice) as (_, servable):
+        with self._registry.use(choice) as (_, servable), self._metrics.runtime(choice.name, "Classify"):
             classify(servable, request.signature_name, request.examples, result)
+        self._metrics.count_examples(choice.name, len(request.examples))
         return classification_json(result)
 
     def _regress(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_examples(body)
         result = regression_pb2.RegressionResult()
-        with self._registry.use(choice) as (_, servable):
+        with self._registry.use(choice) as (_, servable), self._metrics.runtime(choice.name, "Regress"):
             regress(servable, request.signature_name, request.examples, result)
+        self._metrics.count_examples(choice.name, len(request.examples))
         return regression_json(result)
 
 
-def _chosen_model(match: re.Match[str]) -> ModelChoice:
+def _chosen_model(name: str, match: re.Match[str]) -> ModelChoice:
     version = match["version"]
     if version is not None and (len(version) > len(str(_MAX_VERSION)) or int(version) > _MAX_VERSION):
         raise invalid_argument(f"Failed to convert version: {version} to numeric.")
     label = match["label"]
     return ModelChoice(
-        name=unquote(match["name"]),
+        name=name,
         version=None if version is None else int(version),
         label=None if label is None else unquote(label),
     )

@@ -15,6 +15,8 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from components.errors import ServingError
 from serving.model_server.http_server import HttpServer, RestApplication
+from serving.model_server.loading import Loader
+from serving.model_server.metrics import Metrics
 from serving.model_server.model_config import ModelConfig, read_config_file
 from serving.model_server.model_service import ModelService
 from serving.model_server.periodic import Periodic
@@ -24,7 +26,6 @@ from serving.model_server.rest_api import RestApi
 from serving.model_server.servable import Servable
 from serving.model_server.status import StatusError
 from serving.model_server.version_labels import LabelPolicy
-from serving.model_server.warmup import load_and_warm_up
 
 _log = logging.getLogger(__name__)
 # TensorFlow Serving's own measure: requests beyond it wait in line.
@@ -36,7 +37,7 @@ class ServerOptions:
     """Where to listen and how often to look. A port of 0 means any free one; ``rest_port`` None means no REST API.
 
     ``poll_interval_s`` of 0 means to look at the model folders once, at start-up; ``config_file`` is read again every
-    ``config_poll_interval_s`` seconds, never where that is 0.
+    ``config_poll_interval_s`` seconds, never where that is 0. ``prometheus_path`` None means to show no metrics.
     """
 
     host: str
@@ -49,6 +50,7 @@ class ServerOptions:
     load_retries: LoadRetries
     config_file: Path | None
     config_poll_interval_s: float
+    prometheus_path: str | None
 
 
 class ModelServer:
@@ -59,8 +61,9 @@ class ModelServer:
         self._models = models
         self._options = options
         self._stopping = threading.Event()
+        metrics = Metrics()
         self._registry: ModelRegistry[Servable] = ModelRegistry(
-            load_and_warm_up, label_policy=options.label_policy, retries=options.load_retries, stopping=self._stopping
+            Loader(metrics).load, label_policy=options.label_policy, retries=options.load_retries, stopping=self._stopping
         )
         self._periodic = (
             Periodic("version-poller", self._registry.poll, options.poll_interval_s, self._stopping),
@@ -73,7 +76,9 @@ class ModelServer:
         if options.rest_port is not None:
             bound_socket = _bind(options.host, options.rest_port)
             self.rest_port = bound_socket.getsockname()[1]
-            application = RestApplication(RestApi(self._registry), self._rest_executor, options.rest_max_body_bytes)
+            application = RestApplication(
+                RestApi(self._registry, metrics, options.prometheus_path), self._rest_executor, options.rest_max_body_bytes
+            )
             self._http_server = HttpServer(application, bound_socket)
         self._grpc_server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="grpc-worker"),
@@ -85,9 +90,9 @@ class ModelServer:
             ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(self._registry), self._grpc_server
+            PredictionService(self._registry, metrics), self._grpc_server
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._registry), self._grpc_server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self._registry, metrics), self._grpc_server)
         self.grpc_port = _bind_grpc(self._grpc_server, options.host, options.grpc_port)
 
     def start(self) -> None:

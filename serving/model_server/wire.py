@@ -1,21 +1,17 @@
 """The part of TensorFlow Serving's protocol that a client speaks, declared without TensorFlow.
 
 ``tensorflow_serving.apis`` imports all of TensorFlow for the sake of one proto: seconds, and hundreds of megabytes,
-that a gateway has no other use for. Protobuf needs field numbers and types only, so they are listed here, in a
-descriptor pool of their own beside TensorFlow's; a test holds the two together. Enums are plain int32, which is the
-same on the wire.
+that a gateway has no other use for. So the messages are listed here, in a descriptor pool of their own beside
+TensorFlow's; a test holds the two together. Enums are plain int32, which is the same on the wire.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from serving.model_server.own_protos import PACKAGE, MessageTable, message_classes
 
-_PACKAGE = "tensorflow.serving"
 _INT64_VALUE = ".google.protobuf.Int64Value"
 
-# message -> field -> (number, type). A leading "*" marks a repeated field, a leading "." another message.
-MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
+MESSAGES: MessageTable = {
     "Dim": {"size": (1, "int64"), "name": (2, "string")},
     "TensorShapeProto": {"dim": (2, "*.Dim"), "unknown_rank": (3, "bool")},
     "TensorProto": {
@@ -58,36 +54,11 @@ MESSAGES: Mapping[str, Mapping[str, tuple[int, str]]] = {
 # The states of ModelVersionStatus, by number.
 VERSION_STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
-PREDICT_METHOD = f"/{_PACKAGE}.PredictionService/Predict"
-GET_MODEL_STATUS_METHOD = f"/{_PACKAGE}.ModelService/GetModelStatus"
+PREDICT_METHOD = f"/{PACKAGE}.PredictionService/Predict"
+GET_MODEL_STATUS_METHOD = f"/{PACKAGE}.ModelService/GetModelStatus"
 
 
-def _file_descriptor() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="winnow/tensorflow_serving_client.proto", package=_PACKAGE, syntax="proto3")
-    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
-    kind = descriptor_pb2.FieldDescriptorProto
-    for message_name, fields in MESSAGES.items():
-        message = file.message_type.add(name=message_name)
-        for field_name, (number, type_name) in fields.items():
-            field = message.field.add(name=field_name, number=number)
-            field.label = kind.LABEL_REPEATED if type_name.startswith("*") else kind.LABEL_OPTIONAL
-            bare = type_name.removeprefix("*")
-            if bare.startswith("."):
-                field.type = kind.TYPE_MESSAGE
-                field.type_name = bare if bare == _INT64_VALUE else f".{_PACKAGE}{bare}"
-            else:
-                field.type = kind.Type.Value(f"TYPE_{bare.upper()}")
-    return file
-
-
-def _message_classes() -> dict[str, Any]:
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.AddSerializedFile(_file_descriptor().SerializeToString())
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")) for name in MESSAGES}
-
-
-_CLASSES = _message_classes()
+_CLASSES = message_classes("winnow/tensorflow_serving_client.proto", MESSAGES)
 
 
 def message_class(name: str) -> Any:

@@ -1,0 +1,35 @@
+"""From a version's folder to a servable that is ready for requests."""
+
+from pathlib import Path
+
+from serving.model_server.metrics import Metrics, now_us
+from serving.model_server.saved_model import SavedModelServable
+from serving.model_server.servable import Servable
+from serving.model_server.warmup import warm_up
+
+
+class Loader:
+    """Loads versions, and warms each up before it takes requests."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def load(self, model_name: str, folder: Path) -> Servable:
+        """The version in ``folder``.
+
+        Raises what loading or any of its warm-up requests raises: a version that fails those is not fit to serve.
+        """
+        started_us = now_us()
+        try:
+            servable = SavedModelServable(folder)
+        except Exception:
+            self._metrics.load_attempt_count.increment(str(folder), "fail")
+            raise
+        self._metrics.load_attempt_count.increment(str(folder), "success")
+        self._metrics.load_latency.increment(str(folder), by=now_us() - started_us)
+        try:
+            warm_up(servable, folder, self._metrics)
+        except BaseException:
+            servable.close()
+            raise
+        return servable
