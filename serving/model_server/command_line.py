@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from components.errors import ServingError
+from serving.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 from serving.model_server.flags import parser
 from serving.model_server.lean_tensorflow import enter_lean_tensorflow
 from serving.model_server.model_config import ModelConfig, check_base_paths, read_config_file
@@ -47,6 +48,7 @@ def _serve(flags: argparse.Namespace) -> int:
     models = _models(flags)
     check_base_paths(models)
     prometheus_path = None if flags.monitoring_config_file is None else read_prometheus_path(flags.monitoring_config_file)
+    batching = _batching(flags)
 
     enter_lean_tensorflow()
     from serving.model_server.registry import LoadRetries
@@ -69,6 +71,8 @@ def _serve(flags: argparse.Namespace) -> int:
             config_file=flags.model_config_file,
             config_poll_interval_s=flags.model_config_file_poll_wait_seconds,
             prometheus_path=prometheus_path,
+            batching=batching,
+            is_batching_per_model=flags.enable_per_model_batching_parameters,
         ),
     )
     try:
@@ -95,3 +99,13 @@ def _models(flags: argparse.Namespace) -> tuple[ModelConfig, ...]:
     if flags.model_base_path is None:
         raise ServingError("no model is given; wanted --model_base_path DIR (with --model_name), or --model_config_file FILE")
     return (ModelConfig(flags.model_name, flags.model_base_path.resolve()),)
+
+
+def _batching(flags: argparse.Namespace) -> BatchingParameters | None:
+    if not flags.enable_batching:
+        if flags.batching_parameters_file is not None:
+            raise ServingError("--batching_parameters_file is set without setting --enable_batching to true")
+        return None
+    if flags.batching_parameters_file is None:
+        return BatchingParameters(thread_pool_name="model_server_batch_threads")
+    return read_batching_parameters(flags.batching_parameters_file)

@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_doors(flags.add_argument_group("where to listen"))
     _add_models(flags.add_argument_group("what to serve"))
+    _add_batching(flags.add_argument_group("how to batch"))
     _add_monitoring(flags.add_argument_group("what to show"))
     _add_life(flags.add_argument_group("how to end"))
     return flags
@@ -80,6 +81,19 @@ def _add_models(flags: argparse._ArgumentGroup) -> None:
         flags,
         "--allow_version_labels_for_unavailable_models",
         "let a new label be given to a version that is not available yet; without it no label can be given at start-up",
+    )
+
+
+def _add_batching(flags: argparse._ArgumentGroup) -> None:
+    _add_switch(flags, "--enable_batching", "run requests that come at the same time together")
+    flags.add_argument(
+        "--batching_parameters_file", type=Path, help="a BatchingParameters in text form, in place of the defaults"
+    )
+    _add_switch(
+        flags,
+        "--enable_per_model_batching_parameters",
+        "take the parameters from the file batching_params.pbtxt in each version's folder; of --batching_parameters_file "
+        "only the threads count then, and a version without such a file is not batched",
     )
 
 

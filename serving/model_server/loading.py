@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from serving.model_server.batching import Batcher
 from serving.model_server.metrics import Metrics, now_us
 from serving.model_server.saved_model import SavedModelServable
 from serving.model_server.servable import Servable
@@ -11,8 +12,10 @@ from serving.model_server.warmup import warm_up
 class Loader:
     """Loads versions, and warms each up before it takes requests."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, batcher: Batcher | None) -> None:
+        """``batcher`` puts the versions behind queues; without one, each request is a run of its own."""
         self._metrics = metrics
+        self._batcher = batcher
 
     def load(self, model_name: str, folder: Path) -> Servable:
         """The version in ``folder``.
@@ -29,7 +32,7 @@ class Loader:
         self._metrics.load_latency.increment(str(folder), by=now_us() - started_us)
         try:
             warm_up(servable, folder, self._metrics)
+            return servable if self._batcher is None else self._batcher.wrap(servable, folder)
         except BaseException:
             servable.close()
             raise
-        return servable

@@ -50,7 +50,8 @@ class SavedModelServable:
             self._session.close()
             raise
 
-    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> list[np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], timeout_s: float | None = None) -> list[np.ndarray]:
+        """See Servable; there is no wait here."""
         try:
             values = self._callable(tuple(feeds), tuple(fetches))(*feeds.values())
         except OpError as error:

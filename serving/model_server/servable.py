@@ -19,13 +19,36 @@ class Servable(Protocol):
         """The SignatureDef protos, as the model's metadata gives them."""
         ...
 
-    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str]) -> list[np.ndarray]:
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], timeout_s: float | None = None) -> list[np.ndarray]:
         """The arrays of the tensors named in ``fetches``, in that order; ``feeds`` is by tensor name too.
 
-        Raises StatusError with TensorFlow's code and message where the graph refuses the inputs.
+        ``timeout_s`` bounds the wait before the run, if there is one; None for no bound. Raises StatusError with
+        TensorFlow's code and message where the graph refuses the inputs.
         """
         ...
 
     def close(self) -> None:
         """Free what the version holds. No run may be under way."""
         ...
+
+
+class HurriedServable:
+    """A servable whose runs all have the same bound on their wait."""
+
+    def __init__(self, servable: Servable, timeout_s: float) -> None:
+        self._servable = servable
+        self._timeout_s = timeout_s
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._servable.signatures
+
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        return self._servable.signature_defs
+
+    def run(self, feeds: Mapping[str, np.ndarray], fetches: Sequence[str], timeout_s: float | None = None) -> list[np.ndarray]:
+        return self._servable.run(feeds, fetches, self._timeout_s if timeout_s is None else timeout_s)
+
+    def close(self) -> None:
+        self._servable.close()

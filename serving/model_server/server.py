@@ -14,6 +14,8 @@ import grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from components.errors import ServingError
+from serving.model_server.batching import Batcher
+from serving.model_server.batching_parameters import BatchingParameters
 from serving.model_server.http_server import HttpServer, RestApplication
 from serving.model_server.loading import Loader
 from serving.model_server.metrics import Metrics
@@ -37,7 +39,8 @@ class ServerOptions:
     """Where to listen and how often to look. A port of 0 means any free one; ``rest_port`` None means no REST API.
 
     ``poll_interval_s`` of 0 means to look at the model folders once, at start-up; ``config_file`` is read again every
-    ``config_poll_interval_s`` seconds, never where that is 0. ``prometheus_path`` None means to show no metrics.
+    ``config_poll_interval_s`` seconds, never where that is 0. ``prometheus_path`` None means to show no metrics, and
+    ``batching`` None that each request is a run of its own.
     """
 
     host: str
@@ -51,6 +54,8 @@ class ServerOptions:
     config_file: Path | None
     config_poll_interval_s: float
     prometheus_path: str | None
+    batching: BatchingParameters | None
+    is_batching_per_model: bool
 
 
 class ModelServer:
@@ -62,8 +67,14 @@ class ModelServer:
         self._options = options
         self._stopping = threading.Event()
         metrics = Metrics()
+        self._batcher = None
+        if options.batching is not None:
+            self._batcher = Batcher(options.batching, metrics, is_per_model=options.is_batching_per_model)
         self._registry: ModelRegistry[Servable] = ModelRegistry(
-            Loader(metrics).load, label_policy=options.label_policy, retries=options.load_retries, stopping=self._stopping
+            Loader(metrics, self._batcher).load,
+            label_policy=options.label_policy,
+            retries=options.load_retries,
+            stopping=self._stopping,
         )
         self._periodic = (
             Periodic("version-poller", self._registry.poll, options.poll_interval_s, self._stopping),
@@ -123,7 +134,10 @@ class ModelServer:
         self._rest_executor.shutdown(wait=False)
         for periodic in self._periodic:
             periodic.join()
-        return self._registry.close()
+        in_flight = self._registry.close()
+        if self._batcher is not None:
+            self._batcher.close()
+        return in_flight
 
     def _read_config_file(self) -> None:
         if self._options.config_file is not None:

@@ -16,7 +16,9 @@ from serving.model_server.process import EmbeddedServer
 
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of SavedModels: affine_1, affine_2, affine_3, features, kinds, ragged, scalar, blocking, judge, half."""
+    """A folder of SavedModels: affine_1, affine_2, affine_3, features, kinds, ragged, scalar, blocking, judge, half,
+    rows, gated.
+    """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
 
@@ -29,6 +31,8 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _save(tf, root / "scalar", _scalar(tf))
     _save(tf, root / "blocking", _blocking(tf))
     _save(tf, root / "judge", _judge(tf))
+    _save(tf, root / "rows", _rows(tf))
+    _save(tf, root / "gated", _gated(tf))
     _save_half_plus_two(tf, root / "half")
     return root
 
@@ -276,6 +280,52 @@ def _judge(tf: Any) -> Any:
             return {**made, "names": self._names(), "other_input": self._apart()}
 
     return Judge()
+
+
+def _rows(tf: Any) -> Any:
+    """For each row of x: the number of rows and of columns that the model was given, and the sum of the row."""
+
+    class Rows(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
+        def serve(self, x: Any) -> Any:
+            count = tf.shape(x)[0]
+            return {
+                "rows": tf.fill([count], count),
+                "columns": tf.fill([count], tf.shape(x)[1]),
+                "sum": tf.reduce_sum(x, axis=1),
+            }
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, name="x")])
+        def total(self, x: Any) -> Any:
+            return {"total": tf.reduce_sum(x)}
+
+        def signatures(self) -> dict[str, Any]:
+            return {"serving_default": self.serve, "total": self.total}
+
+    return Rows()
+
+
+def _gated(tf: Any) -> Any:
+    """Gives x back once someone reads from the named pipe ``gate``, of which the first row counts; at once without one."""
+
+    class Gated(tf.Module):
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.float32, name="x"), tf.TensorSpec([None], tf.string, name="gate")]
+        )
+        def serve(self, x: Any, gate: Any) -> Any:
+            path = gate[0]
+            opened = tf.cond(
+                tf.strings.length(path) > 0,
+                lambda: tf.group(tf.io.write_file(path, "through")),
+                lambda: tf.no_op(),
+            )
+            with tf.control_dependencies([opened]):
+                return {"y": tf.identity(x)}
+
+        def signatures(self) -> dict[str, Any]:
+            return {"serving_default": self.serve}
+
+    return Gated()
 
 
 def _save_half_plus_two(tf: Any, folder: Path) -> None:
