@@ -51,18 +51,33 @@ def _serve(flags: argparse.Namespace) -> int:
     batching = _batching(flags)
 
     enter_lean_tensorflow()
+    from serving.model_server.grpc_server import GrpcOptions
     from serving.model_server.registry import LoadRetries
+    from serving.model_server.rest_api import RestOptions
     from serving.model_server.server import ModelServer, ServerOptions
     from serving.model_server.version_labels import LabelPolicy
 
     server = ModelServer(
         models,
         ServerOptions(
-            host=flags.host,
-            grpc_port=flags.port,
+            grpc=GrpcOptions(
+                host=flags.host,
+                port=flags.port,
+                max_threads=flags.grpc_max_threads,
+                socket_path=flags.grpc_socket_path or None,
+                channel_arguments=flags.grpc_channel_arguments,
+                has_health_service=flags.enable_grpc_healthcheck_service,
+                as_tensor_content=flags.enable_serialization_as_tensor_content,
+            ),
+            rest=RestOptions(
+                timeout_s=max(0, flags.rest_api_timeout_in_ms) / 1000,
+                max_body_bytes=flags.rest_api_max_body_bytes,
+                has_cors=flags.rest_api_enable_cors_support,
+                prometheus_path=prometheus_path,
+            ),
             rest_port=flags.rest_api_port if flags.rest_api_port >= 0 else None,
+            rest_threads=flags.rest_api_num_threads,
             poll_interval_s=flags.file_system_poll_wait_seconds,
-            rest_max_body_bytes=flags.rest_api_max_body_bytes,
             shutdown_grace_s=flags.shutdown_grace_seconds,
             label_policy=(
                 LabelPolicy.NEW_LABELS if flags.allow_version_labels_for_unavailable_models else LabelPolicy.AVAILABLE_ONLY
@@ -70,7 +85,6 @@ def _serve(flags: argparse.Namespace) -> int:
             load_retries=LoadRetries(flags.max_num_load_retries, max(0, flags.load_retry_interval_micros) / 1e6),
             config_file=flags.model_config_file,
             config_poll_interval_s=flags.model_config_file_poll_wait_seconds,
-            prometheus_path=prometheus_path,
             batching=batching,
             is_batching_per_model=flags.enable_per_model_batching_parameters,
         ),

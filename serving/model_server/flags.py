@@ -1,9 +1,12 @@
 """The flags, with TensorFlow Serving's names."""
 
 import argparse
+import os
 from pathlib import Path
 
 _MEBIBYTE = 1024 * 1024
+# TensorFlow Serving's own measure.
+_THREADS_PER_CPU = 4
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +45,33 @@ def _add_doors(flags: argparse._ArgumentGroup) -> None:
         type=int,
         default=256 * _MEBIBYTE,
         help="the longest REST body, before and after decompression (default %(default)s)",
+    )
+    flags.add_argument(
+        "--rest_api_timeout_in_ms",
+        type=int,
+        default=30_000,
+        help="how long a REST request may take; 0 for as long as it likes (default %(default)s)",
+    )
+    _add_switch(flags, "--rest_api_enable_cors_support", "let pages of other origins read the replies of the REST API")
+    flags.add_argument("--grpc_socket_path", default="", help="a Unix socket to listen on as well, for gRPC")
+    flags.add_argument(
+        "--grpc_channel_arguments",
+        type=_channel_arguments,
+        default=(),
+        help="gRPC's own settings, such as grpc.max_connection_age_ms=2000; commas between them",
+    )
+    for name in ("--grpc_max_threads", "--rest_api_num_threads"):
+        flags.add_argument(
+            name,
+            type=_thread_count,
+            default=_THREADS_PER_CPU * (os.cpu_count() or 1),
+            help="how many requests are worked on at once; more wait in line (default %(default)s, four for each CPU)",
+        )
+    _add_switch(flags, "--enable_grpc_healthcheck_service", "offer the standard gRPC health service")
+    _add_switch(
+        flags,
+        "--enable_serialization_as_tensor_content",
+        "send the numbers of Predict's gRPC replies as raw bytes: quicker, and not read by every client",
     )
 
 
@@ -128,6 +158,21 @@ def _is_on(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
         raise argparse.ArgumentTypeError(f"{text} is neither true nor false")
     return text.lower() in ("true", "1")
+
+
+def _thread_count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of threads; wanted 1 or more")
+    return count
+
+
+def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
+    """Names and values; what can be read as an integer is one, as in TensorFlow Serving."""
+    pairs = [part.partition("=") for part in text.split(",") if part]
+    if any(not equals for _, equals, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{text} is no list of settings; wanted name=value,name=value")
+    return tuple((name, int(value) if value.lstrip("-").isdecimal() else value) for name, _, value in pairs)
 
 
 def _seconds(text: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import uvicorn
 
-from serving.model_server.rest_api import Response, RestApi, error_response
+from serving.model_server.rest_api import Request, Response, RestApi, RestOptions, error_response
 from serving.model_server.status import StatusError, invalid_argument
 
 _Scope = MutableMapping[str, Any]
@@ -25,10 +25,11 @@ _GZIP_WINDOW_BITS = zlib.MAX_WBITS | 16
 class RestApplication:
     """The ASGI application: reads a body, lets ``api`` answer it in ``executor``, writes the answer."""
 
-    def __init__(self, api: RestApi, executor: ThreadPoolExecutor, max_body_bytes: int) -> None:
+    def __init__(self, api: RestApi, executor: ThreadPoolExecutor, options: RestOptions) -> None:
         self._api = api
         self._executor = executor
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = options.max_body_bytes
+        self._timeout_s = options.timeout_s or None
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "http":
@@ -38,9 +39,12 @@ class RestApplication:
         except StatusError as error:
             await _send_response(send, error_response(error))
             return
-        is_gzip = any(name == b"content-encoding" and b"gzip" in value.lower() for name, value in scope["headers"])
-        loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._executor, self._respond, scope, body, is_gzip)
+        answer = asyncio.get_running_loop().run_in_executor(self._executor, self._respond, scope, body)
+        try:
+            response = await asyncio.wait_for(answer, self._timeout_s)
+        except TimeoutError:
+            # The thread goes on to the end of the run, as TensorFlow Serving's does; nobody waits for it.
+            response = error_response(StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for notification"))
         await _send_response(send, response)
 
     async def _read_body(self, receive: _Receive) -> bytes:
@@ -57,12 +61,15 @@ class RestApplication:
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
-    def _respond(self, scope: _Scope, body: bytes, is_gzip: bool) -> Response:
+    def _respond(self, scope: _Scope, body: bytes) -> Response:
+        headers = dict(scope["headers"])
+        is_gzip = b"gzip" in headers.get(b"content-encoding", b"").lower()
         try:
             plain_body = self._decompress(body) if is_gzip and body else body
         except StatusError as error:
             return error_response(error)
-        return self._api.respond(scope["method"], scope["raw_path"].decode("latin-1"), plain_body)
+        path, origin = scope["raw_path"].decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
+        return self._api.respond(Request(scope["method"], path, plain_body, origin))
 
     def _decompress(self, body: bytes) -> bytes:
         decompressor = zlib.decompressobj(_GZIP_WINDOW_BITS)
@@ -116,6 +123,7 @@ async def _send_response(send: _Send, response: Response) -> None:
     headers = [
         (b"content-type", response.content_type.encode("latin-1")),
         (b"content-length", str(len(response.body)).encode("latin-1")),
+        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()),
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

@@ -25,15 +25,17 @@ from serving.model_server.regression import regress
 from serving.model_server.servable import Servable
 from serving.model_server.signature import DEFAULT_SIGNATURE
 from serving.model_server.status import invalid_argument
-from serving.model_server.tensor_proto import array_from_proto, fill_typed
+from serving.model_server.tensor_proto import array_from_proto, fill_content, fill_typed
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify, Regress, MultiInference and GetModelMetadata."""
 
-    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics) -> None:
+    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics, *, as_tensor_content: bool = False) -> None:
+        """With ``as_tensor_content``, the tensors of Predict's replies are raw bytes, which not every client reads."""
         self._registry = registry
         self._metrics = metrics
+        self._fill = fill_content if as_tensor_content else fill_typed
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802, the service's own name
         return answer(self._measured("Predict", self._predict), request, context)
@@ -67,7 +69,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, choice, number, signature.name)
         for alias, array in outputs.items():
-            fill_typed(response.outputs[alias], array)
+            self._fill(response.outputs[alias], array)
         return response
 
     def _classify(self, request: Any) -> Any:

@@ -3,7 +3,9 @@
 import json
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,7 +23,7 @@ from serving.model_server.prediction import predict
 from serving.model_server.prometheus import prometheus_page
 from serving.model_server.registry import ModelRegistry
 from serving.model_server.regression import regress
-from serving.model_server.servable import Servable
+from serving.model_server.servable import HurriedServable, Servable
 from serving.model_server.signature import DEFAULT_SIGNATURE
 from serving.model_server.status import StatusError, invalid_argument
 
@@ -32,6 +34,12 @@ _CHOICE = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PATHS = {
     "POST": re.compile(rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:(?P<call>classify|regress|predict)", re.IGNORECASE),
     "GET": re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.IGNORECASE),
+}
+_ORIGIN = re.compile(r"https?://")
+_CORS_HEADERS = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET",
+    "access-control-allow-headers": "Content-Type",
 }
 _MAX_VERSION = 2**63 - 1
 
@@ -54,10 +62,31 @@ _INTERNAL_ERROR = 500
 
 
 @dataclass(frozen=True)
+class RestOptions:
+    """``prometheus_path`` is where the metrics are shown, None for nowhere; ``timeout_s`` bounds each request."""
+
+    timeout_s: float
+    max_body_bytes: int
+    has_cors: bool = False
+    prometheus_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """``path`` is as it came: percent-encoded, without the query. ``origin`` is the header, empty if there is none."""
+
+    method: str
+    path: str
+    body: bytes
+    origin: str = ""
+
+
+@dataclass(frozen=True)
 class Response:
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def error_response(error: StatusError) -> Response:
@@ -69,28 +98,31 @@ def error_response(error: StatusError) -> Response:
 class RestApi:
     """Answers requests from a registry of models; threads may call it side by side."""
 
-    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics, prometheus_path: str | None = None) -> None:
-        """``prometheus_path`` is where the metrics are shown, None for nowhere."""
+    def __init__(self, registry: ModelRegistry[Servable], metrics: Metrics, options: RestOptions) -> None:
         self._registry = registry
         self._metrics = metrics
-        self._prometheus_path = prometheus_path
+        self._options = options
         self._calls = {"classify": self._classify, "regress": self._regress, "predict": self._predict}
 
-    def respond(self, method: str, path: str, body: bytes) -> Response:
-        """The answer to a request. ``path`` is as it came: percent-encoded, without the query."""
-        if path == self._prometheus_path:
+    def respond(self, request: Request) -> Response:
+        """The answer to a request."""
+        if request.path == self._options.prometheus_path:
             return Response(200, prometheus_page(self._metrics).encode("utf-8", "replace"), "text/plain")
-        if not _API_PATH.fullmatch(path):
+        if not _API_PATH.fullmatch(request.path):
             return Response(404, b"Not Found", "text/plain")
         try:
-            return Response(200, self._answer(method, path, body))
+            response = Response(200, self._answer(request))
         except StatusError as error:
-            return error_response(error)
+            response = error_response(error)
         except Exception as error:
-            _log.exception("%s %s failed", method, path)
-            return error_response(StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
+            _log.exception("%s %s failed", request.method, request.path)
+            response = error_response(StatusError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"))
+        return replace(response, headers=_CORS_HEADERS) if self._options.has_cors else response
 
-    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+    def _answer(self, request: Request) -> bytes:
+        method, path, body = request.method, request.path, request.body
+        if method == "OPTIONS":
+            return _answer_to_preflight(request)
         match = _PATHS[method].fullmatch(path) if method in _PATHS else None
         name = unquote(match["name"] or "") if match else ""
         # The call is spelt as the path spells it; a request for status or metadata is no call, and has no name.
@@ -106,9 +138,14 @@ class RestApi:
                 return _metadata_json(model_metadata(self._registry, choice))
             return _json(_to_dict(model_status(self._registry, choice)))
 
+    @contextmanager
+    def _use(self, choice: ModelChoice) -> Iterator[Servable]:
+        with self._registry.use(choice) as (_, servable):
+            yield HurriedServable(servable, self._options.timeout_s) if self._options.timeout_s else servable
+
     def _predict(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_predict(body)
-        with self._registry.use(choice) as (_, servable):
+        with self._use(choice) as servable:
             signature_name = request.signature_name or DEFAULT_SIGNATURE
             signature = servable.signatures.get(signature_name)
             if signature is None:
@@ -121,7 +158,7 @@ class RestApi:
     def _classify(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_examples(body)
         result = classification_pb2.ClassificationResult()
-        with self._registry.use(choice) as (_, servable), self._metrics.runtime(choice.name, "Classify"):
+        with self._use(choice) as servable, self._metrics.runtime(choice.name, "Classify"):
             classify(servable, request.signature_name, request.examples, result)
         self._metrics.count_examples(choice.name, len(request.examples))
         return classification_json(result)
@@ -129,10 +166,17 @@ class RestApi:
     def _regress(self, choice: ModelChoice, body: bytes) -> bytes:
         request = parse_examples(body)
         result = regression_pb2.RegressionResult()
-        with self._registry.use(choice) as (_, servable), self._metrics.runtime(choice.name, "Regress"):
+        with self._use(choice) as servable, self._metrics.runtime(choice.name, "Regress"):
             regress(servable, request.signature_name, request.examples, result)
         self._metrics.count_examples(choice.name, len(request.examples))
         return regression_json(result)
+
+
+def _answer_to_preflight(request: Request) -> bytes:
+    """What a browser asks before it sends a request to a server of another origin; the headers are the answer."""
+    if not _ORIGIN.match(request.origin):
+        raise StatusError(grpc.StatusCode.FAILED_PRECONDITION, "Origin header is missing in CORS preflight")
+    return b""
 
 
 def _chosen_model(name: str, match: re.Match[str]) -> ModelChoice:
