@@ -7,11 +7,10 @@ import grpc
 import numpy as np
 
 from serving.model_server.servable import Servable
-from serving.model_server.signature import Signature, find_named_signature
+from serving.model_server.signature import CLASSIFY_METHOD, Signature, find_named_signature
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.tensor_proto import data_type_name, shape_text
 
-METHOD_NAME = "tensorflow/serving/classify"
 _INPUTS = "inputs"
 _CLASSES = "classes"
 _SCORES = "scores"
@@ -35,8 +34,9 @@ def classify(servable: Servable, signature_name: str, examples: np.ndarray, resu
 def classification_tensors(signature: Signature) -> tuple[str, list[str]]:
     """The names of the input tensor and of the output tensors. Raises StatusError where this is no classifier.
 
-    The signature's method name is not looked at: TensorFlow 2 writes every signature as one for Predict.
+    Unless that is asked for, the signature's method name is not looked at: TensorFlow 2 writes Predict's for all.
     """
+    signature.check_method("classification", CLASSIFY_METHOD)
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):

@@ -54,6 +54,7 @@ def _serve(flags: argparse.Namespace) -> int:
     from serving.model_server.grpc_server import GrpcOptions
     from serving.model_server.registry import LoadRetries
     from serving.model_server.rest_api import RestOptions
+    from serving.model_server.saved_model import SessionOptions
     from serving.model_server.server import ModelServer, ServerOptions
     from serving.model_server.version_labels import LabelPolicy
 
@@ -87,6 +88,14 @@ def _serve(flags: argparse.Namespace) -> int:
             config_poll_interval_s=flags.model_config_file_poll_wait_seconds,
             batching=batching,
             is_batching_per_model=flags.enable_per_model_batching_parameters,
+            warmup_iterations=max(1, flags.num_request_iterations_for_warmup) if flags.enable_model_warmup else 0,
+            session=SessionOptions(
+                tags=tuple(flags.saved_model_tags.split(",")),
+                intra_op_threads=flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism,
+                inter_op_threads=flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism,
+                gpu_memory_fraction=flags.per_process_gpu_memory_fraction,
+                has_checked_methods=flags.enable_signature_method_name_check,
+            ),
         ),
     )
     try:

@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_doors(flags.add_argument_group("where to listen"))
     _add_models(flags.add_argument_group("what to serve"))
+    _add_sessions(flags.add_argument_group("how to run"))
     _add_batching(flags.add_argument_group("how to batch"))
     _add_monitoring(flags.add_argument_group("what to show"))
     _add_life(flags.add_argument_group("how to end"))
@@ -111,6 +112,46 @@ def _add_models(flags: argparse._ArgumentGroup) -> None:
         flags,
         "--allow_version_labels_for_unavailable_models",
         "let a new label be given to a version that is not available yet; without it no label can be given at start-up",
+    )
+    _add_switch(
+        flags,
+        "--enable_model_warmup",
+        "run the requests recorded in assets.extra/tf_serving_warmup_requests before a version takes any others; on "
+        "unless this is false",
+        default=True,
+    )
+    flags.add_argument(
+        "--num_request_iterations_for_warmup",
+        type=int,
+        default=0,
+        help="how often to run each of them; counts only where it is more than 0 (default: once)",
+    )
+
+
+def _add_sessions(flags: argparse._ArgumentGroup) -> None:
+    flags.add_argument(
+        "--saved_model_tags",
+        default="serve",
+        help="which of a SavedModel's graphs to load; commas between (default %(default)s)",
+    )
+    for name, what in (
+        ("session", "both of the following, where they are not given"),
+        ("intra_op", "threads for one op"),
+        ("inter_op", "ops that run at once"),
+    ):
+        flags.add_argument(
+            f"--tensorflow_{name}_parallelism", type=int, default=0, help=f"{what}; 0 leaves it to TensorFlow (the default)"
+        )
+    flags.add_argument(
+        "--per_process_gpu_memory_fraction",
+        type=float,
+        default=0.0,
+        help="the part of an accelerator's memory to take at once; 0 takes it as it is needed (the default)",
+    )
+    _add_switch(
+        flags,
+        "--enable_signature_method_name_check",
+        "let each signature answer only the call that its method name tells of; TensorFlow 2 writes Predict's for all",
     )
 
 

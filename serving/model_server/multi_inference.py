@@ -9,7 +9,7 @@ import numpy as np
 
 from serving.model_server import classification, regression
 from serving.model_server.servable import Servable
-from serving.model_server.signature import DEFAULT_SIGNATURE, Signature
+from serving.model_server.signature import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature
 from serving.model_server.status import StatusError, invalid_argument
 
 
@@ -23,10 +23,10 @@ class _Method:
 
 
 _METHODS = {
-    classification.METHOD_NAME: _Method(
+    CLASSIFY_METHOD: _Method(
         classification.classification_tensors, classification.fill_classifications, "classification_result"
     ),
-    regression.METHOD_NAME: _Method(regression.regression_tensors, regression.fill_regressions, "regression_result"),
+    REGRESS_METHOD: _Method(regression.regression_tensors, regression.fill_regressions, "regression_result"),
 }
 
 

@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 
 from serving.model_server.servable import Servable
-from serving.model_server.signature import DEFAULT_SIGNATURE, Signature
+from serving.model_server.signature import CLASSIFY_METHOD, DEFAULT_SIGNATURE, PREDICT_METHOD, REGRESS_METHOD, Signature
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.tensor_proto import type_of_array, type_of_number
 
@@ -27,6 +27,7 @@ def predict(
 
     Raises StatusError where the inputs are not those of the signature, an output is unknown, or the graph refuses.
     """
+    signature.check_method("prediction", PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD)
     outputs = _chosen_outputs(signature, output_filter)
     _check_aliases(signature, inputs)
     for alias, array in inputs.items():

@@ -190,13 +190,14 @@ class ModelRegistry(Generic[ServableT]):
         _log.info("model %s version %d: available", name, number)
 
     def _note_failure(self, version: Version[ServableT], error: Exception) -> None:
-        code = error.code if isinstance(error, StatusError) else grpc.StatusCode.UNKNOWN
+        if not isinstance(error, StatusError):
+            error = StatusError(grpc.StatusCode.UNKNOWN, f"{type(error).__name__}: {error}")
         with self._lock:
             version.attempts += 1
             if version.attempts <= self._retries.max_count:
                 version.retry_at_s = time.monotonic() + self._retries.interval_s
                 return
-            version.error = StatusError(code, f"{type(error).__name__}: {error}")
+            version.error = error
             version.state = VersionState.END
 
     def _wait_until_loaded(self, names: Sequence[str]) -> None:

@@ -7,11 +7,10 @@ import grpc
 import numpy as np
 
 from serving.model_server.servable import Servable
-from serving.model_server.signature import Signature, find_named_signature
+from serving.model_server.signature import REGRESS_METHOD, Signature, find_named_signature
 from serving.model_server.status import StatusError, invalid_argument
 from serving.model_server.tensor_proto import data_type_name, shape_text
 
-METHOD_NAME = "tensorflow/serving/regress"
 _INPUTS = "inputs"
 _OUTPUTS = "outputs"
 
@@ -33,6 +32,7 @@ def regress(servable: Servable, signature_name: str, examples: np.ndarray, resul
 
 def regression_tensors(signature: Signature) -> tuple[str, list[str]]:
     """The names of the input tensor and of the output tensor. Raises StatusError where this is no regressor."""
+    signature.check_method("regression", REGRESS_METHOD)
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if len(signature.outputs) != 1:

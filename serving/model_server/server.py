@@ -19,6 +19,7 @@ from serving.model_server.model_config import ModelConfig, read_config_file
 from serving.model_server.periodic import Periodic
 from serving.model_server.registry import LoadRetries, ModelRegistry
 from serving.model_server.rest_api import RestApi, RestOptions
+from serving.model_server.saved_model import SessionOptions
 from serving.model_server.servable import Servable
 from serving.model_server.status import StatusError
 from serving.model_server.version_labels import LabelPolicy
@@ -32,7 +33,7 @@ class ServerOptions:
 
     ``rest_port`` None means no REST API, 0 any free port. ``poll_interval_s`` of 0 means to look at the model folders
     once, at start-up; ``config_file`` is read again every ``config_poll_interval_s`` seconds, never where that is 0.
-    ``batching`` None means that each request is a run of its own.
+    ``batching`` None means that each request is a run of its own, and ``warmup_iterations`` 0 that there is no warm-up.
     """
 
     grpc: GrpcOptions
@@ -47,6 +48,8 @@ class ServerOptions:
     config_poll_interval_s: float
     batching: BatchingParameters | None
     is_batching_per_model: bool
+    warmup_iterations: int
+    session: SessionOptions
 
 
 class ModelServer:
@@ -62,7 +65,7 @@ class ModelServer:
         if options.batching is not None:
             self._batcher = Batcher(options.batching, metrics, is_per_model=options.is_batching_per_model)
         self._registry: ModelRegistry[Servable] = ModelRegistry(
-            Loader(metrics, self._batcher).load,
+            Loader(metrics, options.session, self._batcher, options.warmup_iterations).load,
             label_policy=options.label_policy,
             retries=options.load_retries,
             stopping=self._stopping,

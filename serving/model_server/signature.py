@@ -10,6 +10,7 @@ from serving.model_server.status import invalid_argument
 from serving.model_server.tensor_proto import array_from_proto
 
 DEFAULT_SIGNATURE = "serving_default"
+PREDICT_METHOD, CLASSIFY_METHOD, REGRESS_METHOD = (f"tensorflow/serving/{call}" for call in ("predict", "classify", "regress"))
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class TensorSlot:
 class Signature:
     """Alias to tensor, for inputs and outputs in the order of their aliases.
 
-    ``defaults`` holds the inputs that a request may leave out; ``proto`` is the SignatureDef itself, for messages.
+    ``defaults`` holds the inputs that a request may leave out; ``proto`` is the SignatureDef itself, for messages. With
+    ``has_checked_method``, the signature is for the call that its method name tells of, and for no other.
     """
 
     name: str
@@ -32,16 +34,25 @@ class Signature:
     outputs: Mapping[str, TensorSlot]
     defaults: Mapping[str, np.ndarray]
     proto: Any = field(repr=False, compare=False)
+    has_checked_method: bool = False
 
     @classmethod
-    def from_proto(cls, name: str, proto: Any) -> Self:
+    def from_proto(cls, name: str, proto: Any, *, has_checked_method: bool = False) -> Self:
         return cls(
             name=name,
             inputs={alias: _slot(proto.inputs[alias]) for alias in sorted(proto.inputs)},
             outputs={alias: _slot(proto.outputs[alias]) for alias in sorted(proto.outputs)},
             defaults={alias: array_from_proto(proto.defaults[alias]) for alias in proto.defaults},
             proto=proto,
+            has_checked_method=has_checked_method,
         )
+
+    def check_method(self, call: str, *wanted: str) -> None:
+        """Raise StatusError where method names count and this one's is none of ``wanted``."""
+        found = self.proto.method_name if self.has_checked_method else wanted[0]
+        if found not in wanted:
+            names = wanted[0] if len(wanted) == 1 else f"one of {{{', '.join(wanted)}}}"
+            raise invalid_argument(f"Expected {call} signature method_name to be {names}. Was: {found}")
 
     @property
     def is_plain(self) -> bool:
