@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import numpy as np
 
-from serving.model_server.json_document import parse_object
 from serving.model_server.json_tensors import array_from_json, is_base64_object, json_from_array, quoted
 from serving.model_server.signature import Signature, TensorSlot
 from serving.model_server.status import StatusError, invalid_argument
@@ -19,9 +18,8 @@ _BYTES_SUFFIX = "_bytes"
 
 @dataclass(frozen=True)
 class PredictBody:
-    """A parsed request body: the signature asked for (empty for the default) and the values, by rows or by columns."""
+    """The values of a request body, by rows or by columns, not yet read."""
 
-    signature_name: str
     is_row_form: bool
     values: Any
 
@@ -36,17 +34,15 @@ def signature_name_of(document: Mapping[str, Any]) -> str:
     return signature_name
 
 
-def parse_predict(body: bytes) -> PredictBody:
-    """A Predict body, its values not yet read. Raises StatusError INVALID_ARGUMENT."""
-    document = parse_object(body)
-    signature_name = signature_name_of(document)
+def predict_body(document: Mapping[str, Any]) -> PredictBody:
+    """The values of a Predict body. Raises StatusError INVALID_ARGUMENT where it has none, or too many."""
     if "instances" in document and "inputs" in document:
         raise invalid_argument(
             f"JSON Value: {quoted(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
             "keys to exist "
         )
     if "inputs" in document:
-        return PredictBody(signature_name, is_row_form=False, values=document["inputs"])
+        return PredictBody(is_row_form=False, values=document["inputs"])
     if "instances" not in document:
         raise invalid_argument("Missing 'inputs' or 'instances' key")
     instances = document["instances"]
@@ -55,7 +51,7 @@ def parse_predict(body: bytes) -> PredictBody:
         raise invalid_argument(f"JSON Value: {quoted(document)} Excepting 'instances' to be an list/array")
     if not instances:
         raise invalid_argument(f"JSON Value: {quoted(document)} No values in 'instances' array")
-    return PredictBody(signature_name, is_row_form=True, values=instances)
+    return PredictBody(is_row_form=True, values=instances)
 
 
 def read_inputs(body: PredictBody, signature: Signature) -> dict[str, np.ndarray]:

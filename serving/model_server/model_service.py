@@ -29,7 +29,11 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return answer(self._reload, request, context)
 
     def _status(self, request: Any) -> Any:
-        return model_status(self._registry, ModelChoice.from_request(request))
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        spec = request.model_spec
+        # An empty name is the name of no model here, and no error of its own.
+        return model_status(self._registry, ModelChoice(spec.name, spec.version.value if spec.HasField("version") else None))
 
     def _reload(self, request: Any) -> Any:
         if request.config.WhichOneof("config") != "model_config_list":

@@ -14,8 +14,9 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, regression_pb2
 
 from serving.model_server.classification import classify
+from serving.model_server.json_document import parse_object
 from serving.model_server.json_examples import classification_json, parse_examples, regression_json
-from serving.model_server.json_predict import parse_predict, read_inputs, write_outputs
+from serving.model_server.json_predict import predict_body, read_inputs, signature_name_of, write_outputs
 from serving.model_server.metrics import Metrics
 from serving.model_server.model_choice import ModelChoice
 from serving.model_server.model_info import SIGNATURE_DEF_FIELD, model_metadata, model_status
@@ -144,12 +145,13 @@ class RestApi:
             yield HurriedServable(servable, self._options.timeout_s) if self._options.timeout_s else servable
 
     def _predict(self, choice: ModelChoice, body: bytes) -> bytes:
-        request = parse_predict(body)
+        document = parse_object(body)
+        signature_name = signature_name_of(document) or DEFAULT_SIGNATURE
         with self._use(choice) as servable:
-            signature_name = request.signature_name or DEFAULT_SIGNATURE
             signature = servable.signatures.get(signature_name)
             if signature is None:
                 raise invalid_argument(f'Serving signature name: "{signature_name}" not found in signature def')
+            request = predict_body(document)
             inputs = read_inputs(request, signature)
             with self._metrics.runtime(choice.name, "Predict"):
                 outputs = predict(servable, signature, inputs)

@@ -197,6 +197,10 @@ def test_a_request_without_a_model_spec(apis: Any, channel: grpc.Channel) -> Non
     assert refusal(stub.Predict, apis.predict_pb2.PredictRequest()) == missing
     status = apis.model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
     assert refusal(status, apis.get_model_status_pb2.GetModelStatusRequest()) == missing
+    assert refusal(stub.GetModelMetadata, apis.get_model_metadata_pb2.GetModelMetadataRequest()) == missing
+    nameless = apis.get_model_status_pb2.GetModelStatusRequest()
+    nameless.model_spec.SetInParent()
+    assert refusal(status, nameless) == (grpc.StatusCode.NOT_FOUND, "Could not find any versions of model ")
 
 
 def test_metadata(apis: Any, channel: grpc.Channel) -> None:

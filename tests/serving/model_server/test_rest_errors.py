@@ -52,6 +52,9 @@ def test_paths_outside_the_api_are_plainly_not_found(server: EmbeddedServer) -> 
     ("path", "body", "status", "message"),
     [
         ("/v1/models/absent:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(absent)"),
+        # The model is looked for before the values are.
+        ("/v1/models/absent:predict", {}, 404, "Servable not found for request: Latest(absent)"),
+        ("/v1/models/absent/labels/stable:predict", {}, 400, "Unrecognized servable version label: stable"),
         (
             "/v1/models/affine/versions/9:predict",
             {"instances": [1]},
