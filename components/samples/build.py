@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.config.dataset import FeatureKind, TaskConfig
+from components.features.context import CALENDAR
 from components.features.user import MOMENT_BITS, UserPast, UserValues
 from components.samples.plan import EVENTS_TO_LEAVE_OUT, SamplePlan
 from components.schema import samples as names
@@ -18,7 +19,6 @@ from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
 ROWS_PER_BATCH = 16_384
 TRAIN, EVAL, TEST = range(3)
 COMPARE = {">=": np.greater_equal, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less}
-MS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -291,18 +291,6 @@ class UserGroup:
         user, item = np.divmod(distinct, self._catalogue.items.num_rows)
         starts = np.searchsorted(user, np.arange(len(self.user_ids) + 1)).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(starts), self._item_ids(item))
-
-
-def _hour(moment: NDArray[np.int64]) -> NDArray[np.int64]:
-    return moment // MS_PER_HOUR % 24
-
-
-def _weekday(moment: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0 is Monday; 1970-01-01 was a Thursday."""
-    return (moment // MS_PER_DAY + 3) % 7
-
-
-CALENDAR = {"hour": _hour, "weekday": _weekday}
 
 
 def _single(values: pa.Array) -> pa.ListArray:

@@ -1,0 +1,7 @@
+"""``python -m serving.gateway``."""
+
+import sys
+
+from serving.gateway.command_line import main
+
+sys.exit(main())

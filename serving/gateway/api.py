@@ -1,0 +1,79 @@
+"""The wire: what clients send and get, in JSON. Unknown fields are refused, and everything has a bound."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Moment = Annotated[int, Field(ge=631_152_000_000, lt=4_102_444_800_000, description="ms UTC, 1990 to 2100")]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SessionEvent(Wire):
+    """Something that the user of a request has just done and that was not sent to /v1/events yet."""
+
+    item_id: Id
+    type: Name
+    timestamp_ms: Moment
+    value: float | None = None
+
+
+class Event(SessionEvent):
+    """Something that a user did, or was shown; sent twice, it counts once."""
+
+    event_id: Id
+    user_id: Id
+    context: dict[Name, Id] = Field(default={}, max_length=32)
+    request_id: Id | None = None
+    position: int | None = Field(default=None, ge=0, le=100_000)
+
+
+class EventsRequest(Wire):
+    events: list[Event] = Field(min_length=1, max_length=1_000)
+
+
+class EventsReply(Wire):
+    """How many were new; ``ignored`` are of types that do not enter the history: they are logged, and change no state."""
+
+    folded: int
+    repeated: int
+    ignored: int
+
+
+class RecommendRequest(Wire):
+    user_id: Id | None = Field(default=None, description="without it, an anonymous visitor")
+    count: int = Field(default=10, ge=1, le=100)
+    context: dict[Name, Id] = Field(default={}, max_length=32)
+    exclude: list[Id] = Field(default=[], max_length=1_000)
+    candidates: list[Id] | None = Field(
+        default=None, min_length=1, max_length=1_000, description="rank these only, without recall"
+    )
+    events: list[SessionEvent] = Field(default=[], max_length=100)
+
+
+class Recommended(Wire):
+    """One place of the list.
+
+    ``score`` orders the list; ``tasks`` are the predictions that it is made of; ``sources`` found the item.
+    """
+
+    rank: int
+    item_id: str
+    title: str
+    score: float | None
+    tasks: dict[str, float]
+    sources: tuple[str, ...]
+
+
+class RecommendReply(Wire):
+    """``fallbacks`` name the stages that could not do their part, and what was done instead."""
+
+    request_id: str
+    release: int
+    items: list[Recommended]
+    fallbacks: list[str]
+    timings_ms: dict[str, float]

@@ -1,0 +1,180 @@
+"""Recall → ranking, within a deadline, with something to fall back on at every stage."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.errors import ServingError
+from components.features.request import Inputs
+from components.features.user import UserState
+from components.schema import samples as names
+from serving.gateway.api import Recommended, RecommendReply, RecommendRequest, SessionEvent
+from serving.gateway.recall import Candidates, Known, recall
+from serving.gateway.release import Release
+from serving.gateway.settings import GatewaySettings
+from serving.inference import InferenceError, ModelClient
+from serving.state_store import StateStore
+
+MARGIN_S = 0.003  # of the deadline, for what follows the last stage
+LEAST_S = 0.001  # a stage that is left less than this is not begun
+ANONYMOUS = ""
+T = TypeVar("T")
+
+
+@dataclass
+class Progress:
+    """One request under way: when it must be answered, what each stage took, what had to be done instead."""
+
+    deadline_s: float
+    fallbacks: list[str] = field(default_factory=list)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def left_s(self, budget_ms: float) -> float:
+        """What a stage may take: its budget, or what the deadline leaves."""
+        return min(budget_ms / 1000, self.deadline_s - MARGIN_S - time.monotonic())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.timings_ms[name] = round((time.monotonic() - started) * 1000, 3)
+
+
+@dataclass(frozen=True)
+class User:
+    """Who asks. ``seen``: ids of the items had."""
+
+    user_id: str
+    state: UserState
+    seen: Sequence[str]
+
+
+class Funnel:
+    """Answers requests from one release; made anew when another takes its place."""
+
+    def __init__(self, release: Release, models: ModelClient, store: StateStore, settings: GatewaySettings) -> None:
+        self.release, self._models, self._store, self._settings = release, models, store, settings
+
+    def warm_up(self, timeout_s: float = 60.0) -> None:
+        """Ask both models once what they will be asked: the first run of a graph takes many times as long.
+
+        Raises:
+          InferenceError: a model does not answer.
+        """
+        release = self.release
+        inputs = release.form.inputs(ANONYMOUS, 0, UserState.empty(len(release.form.types)), {}, {})
+        ids = release.item_ids[release.popular[: release.candidates]]
+        self._models.predict("retrieval", inputs, version=release.version, timeout_s=timeout_s)
+        self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
+
+    def recommend(self, request: RecommendRequest, now_ms: int) -> RecommendReply:
+        """A list for the request, never empty while the catalogue holds an item that may be shown."""
+        started = time.monotonic()
+        progress = Progress(started + self._settings.deadline_ms / 1000)
+        with progress.stage("state"):
+            user = self._user(request, progress)
+        inputs = self.release.form.inputs(user.user_id, now_ms, user.state, self.release.profile(user.user_id), request.context)
+        left_out = self.release.rows({*user.seen, *request.exclude})
+        with progress.stage("recall"):
+            candidates = self._candidates(request, user, inputs, left_out, progress)
+        with progress.stage("ranking"):
+            ranked = self._ranked(candidates, inputs, request.count, progress)
+        progress.timings_ms["total"] = round((time.monotonic() - started) * 1000, 3)
+        return RecommendReply(
+            request_id=uuid.uuid4().hex,
+            release=self.release.version,
+            items=ranked,
+            fallbacks=progress.fallbacks,
+            timings_ms=progress.timings_ms,
+        )
+
+    def _user(self, request: RecommendRequest, progress: Progress) -> User:
+        """The user's state from the store, else from the release's snapshot, with the request's own events folded in."""
+        user_id = request.user_id or ANONYMOUS
+        state: UserState | None = None
+        seen: tuple[str, ...] = ()
+        if user_id != ANONYMOUS:
+            try:
+                stored = self._store.read(user_id)
+                state, seen = stored.state, stored.seen
+            except ServingError:
+                progress.fallbacks.append("state store: the release's snapshot of the user")
+            if state is None and (snapshot := self.release.snapshot(user_id)) is not None:
+                state, seen = snapshot
+        state = state or UserState.empty(len(self.release.form.types))
+        events = [event for event in request.events if event.type in self.release.form.types]
+        return User(user_id, folded(state, events, self.release), [*seen, *(event.item_id for event in events)])
+
+    def _candidates(
+        self, request: RecommendRequest, user: User, inputs: Inputs, left_out: NDArray[np.int32], progress: Progress
+    ) -> Candidates:
+        if request.candidates is not None:
+            rows = self.release.rows(dict.fromkeys(request.candidates))
+            rows = rows[~np.isin(rows, left_out)]
+            return Candidates(rows, [("request",)] * len(rows))
+        history = self.release.rows(user.state.item_id[::-1])
+        known = Known(self._embedding(inputs, progress), history, left_out)
+        return recall(self.release, known, self._settings.quotas, self.release.candidates)
+
+    def _embedding(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32] | None:
+        left_s = progress.left_s(self._settings.budgets_ms.query_tower)
+
+        def ask() -> NDArray[np.float32]:
+            answer = self._models.predict("retrieval", inputs, version=self.release.version, timeout_s=left_s)
+            return answer["embedding"][0]
+
+        return _within(left_s, ask, progress, "query tower: recall without it")
+
+    def _ranked(self, candidates: Candidates, inputs: Inputs, count: int, progress: Progress) -> list[Recommended]:
+        ids = self.release.item_ids[candidates.rows]
+        left_s = progress.left_s(self._settings.budgets_ms.ranker)
+
+        def ask() -> dict[str, NDArray[np.float32]]:
+            request = {**inputs, names.ITEM_ID: ids[np.newaxis]}
+            answer = self._models.predict("ranker", request, version=self.release.version, timeout_s=left_s)
+            return {name: values[0] for name, values in answer.items()}
+
+        answer = _within(left_s, ask, progress, "ranker: the order of recall") if len(ids) else None
+        order = np.arange(len(ids)) if answer is None else np.argsort(-answer["score"], kind="stable")
+        return [
+            Recommended(
+                rank=rank,
+                item_id=ids[place],
+                title=self.release.titles[candidates.rows[place]],
+                score=None if answer is None else float(answer["score"][place]),
+                tasks={} if answer is None else {name: float(of[place]) for name, of in answer.items() if name != "score"},
+                sources=candidates.sources[place],
+            )
+            for rank, place in enumerate(order[:count], start=1)
+        ]
+
+
+def folded(state: UserState, events: Sequence[SessionEvent], release: Release) -> UserState:
+    """The state after events of types that enter the history."""
+    if not events:
+        return state
+    keep = max(release.config.samples.history_length, len(state.item_id))
+    return state.fold(
+        np.array([event.item_id for event in events], object),
+        np.array([event.timestamp_ms for event in events], np.int64),
+        np.array([np.nan if event.value is None else event.value for event in events], np.float32),
+        np.array([release.form.types.index(event.type) for event in events], np.int16),
+        keep,
+    )
+
+
+def _within(left_s: float, ask: Callable[[], T], progress: Progress, fallback: str) -> T | None:
+    """The answer of a model, or None, with the fallback noted, where it does not come in time."""
+    if left_s >= LEAST_S:
+        try:
+            return ask()
+        except InferenceError:
+            pass
+    progress.fallbacks.append(fallback)
+    return None

@@ -1,0 +1,120 @@
+"""The gateway as one object: the release at hand, the stores, and what each call does."""
+
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.errors import ArtifactError, ServingError
+from components.push.registry import Registry
+from serving.event_stream import EventStream
+from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
+from serving.gateway.funnel import Funnel
+from serving.gateway.release import Release
+from serving.gateway.settings import GatewaySettings
+from serving.inference import ModelClient
+from serving.state_store import StateStore, StoredEvent, StoreLimits
+
+STATE_TIMEOUT_MARGIN = 2  # a write may take longer than a read inside a request
+_log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Threads share one.
+
+    Args:
+      registry: of the releases; the one that it calls current is served, and taken up when it changes.
+      unsent: the file for records that the event stream does not take.
+    """
+
+    def __init__(
+        self, registry: Registry, models: ModelClient, store_url: str, unsent: Path, settings: GatewaySettings
+    ) -> None:
+        version = registry.current()
+        if version is None:
+            raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
+        self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
+        self._stream = EventStream(store_url, unsent)
+        self._funnel = self._load(version)
+        self._refused = 0
+        self._closing = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
+        self._watcher.start()
+
+    @property
+    def version(self) -> int:
+        return self._funnel.release.version
+
+    @property
+    def stream(self) -> EventStream:
+        return self._stream
+
+    def recommend(self, request: RecommendRequest) -> RecommendReply:
+        now_ms = time.time_ns() // 1_000_000
+        reply = self._funnel.recommend(request, now_ms)
+        self._stream.append(
+            {"kind": "shown", "timestamp_ms": now_ms, "user_id": request.user_id, **reply.model_dump(mode="json")}
+        )
+        return reply
+
+    def record(self, events: Sequence[Event]) -> EventsReply:
+        """Fold events into their users' states and log them.
+
+        Raises:
+          ServingError: the state store does not answer; nothing is logged, and the events may be sent again.
+        """
+        funnel = self._funnel
+        by_user: dict[str, list[Event]] = {}
+        for event in events:
+            if event.type in funnel.release.form.types:
+                by_user.setdefault(event.user_id, []).append(event)
+        folded_count = sum(self._fold(funnel.release, user, of_user) for user, of_user in by_user.items())
+        for event in events:
+            self._stream.append({"kind": "event", **event.model_dump(mode="json")})
+        known = sum(map(len, by_user.values()))
+        return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
+
+    def ready(self) -> bool:
+        """Whether the store and both models answer."""
+        try:
+            return self._store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
+        except ServingError:
+            return False
+
+    def close(self) -> None:
+        self._closing.set()
+        self._watcher.join()
+        self._stream.close()
+        self._store.close()
+
+    def _fold(self, release: Release, user_id: str, events: Sequence[Event]) -> int:
+        if self._store.read(user_id).state is None and (snapshot := release.snapshot(user_id)) is not None:
+            self._store.seed(user_id, *snapshot)
+        stored = [StoredEvent(event.event_id, event.item_id, event.timestamp_ms, event.value, event.type) for event in events]
+        return self._store.fold(user_id, stored)
+
+    def _load(self, version: int) -> Funnel:
+        release = Release.load(self._registry, version)
+        for name in ("retrieval", "ranker"):
+            self._models.wait_until_available(name, version)
+        limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
+        timeout_s = STATE_TIMEOUT_MARGIN * self._settings.budgets_ms.state / 1000
+        self._store = StateStore(self._store_url, release.form.types, limits, timeout_s)
+        funnel = Funnel(release, self._models, self._store, self._settings)
+        funnel.warm_up()
+        return funnel
+
+    def _watch(self) -> None:
+        """Take up the registry's current release; one that cannot be loaded is refused, and the old one stays."""
+        while not self._closing.wait(1.0):
+            try:
+                version = self._registry.current()
+                if version is None or version in (self.version, self._refused):
+                    continue
+                self._funnel = self._load(version)
+                _log.info("release %s is served", version)
+            except (ArtifactError, ServingError) as error:
+                self._refused = version or self._refused
+                _log.error("release %s is refused, %s stays: %s", version, self.version, error)

@@ -1,0 +1,22 @@
+"""What can be set of the gateway; every key has a default."""
+
+from pydantic import Field
+
+from components.config.settings import Settings
+
+
+class Budgets(Settings):
+    """Milliseconds that a stage may take, inside the request's deadline."""
+
+    state: float = Field(default=15, gt=0)
+    query_tower: float = Field(default=35, gt=0)
+    ranker: float = Field(default=80, gt=0)
+
+
+class GatewaySettings(Settings):
+    deadline_ms: float = Field(default=100, gt=0, description="after which a list is sent with what has been found")
+    budgets_ms: Budgets = Budgets()
+    quotas: dict[str, int] = Field(
+        default={"two_tower": 220, "similar_items": 40, "trending": 20, "popular": 20, "fresh": 10},
+        description="how many candidates each source may bring before the others have brought theirs",
+    )

@@ -1,0 +1,197 @@
+"""What is known of each user right now, in Valkey or Redis: recent events, counts by type, items had.
+
+Keys of one user share a hash tag, so that a cluster keeps them in one slot and one script can change them together:
+
+    winnow:{<user>}:events   sorted set, scored by the event's time: the most recent events, in JSON
+    winnow:{<user>}:counts   hash, type → how many events in all, forgotten ones included
+    winnow:{<user>}:seen     sorted set, item → time of the last event with it
+    winnow:{<user>}:ids      sorted set, event id → time: what has been folded, so that nothing counts twice
+
+All four are bounded and expire together. The script is atomic: an event is in all of them or in none.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import redis
+
+from components.errors import ServingError
+from components.features.user import UserState
+
+DAY_S = 86_400
+
+# KEYS: events, counts, seen, ids. ARGV: keep, seen kept, ids kept, expiry in s, then id, time, member, type and item of each.
+_FOLD = """
+local folded = 0
+for at = 5, #ARGV, 5 do
+  local id, time, member, type, item = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  if redis.call('ZADD', KEYS[4], 'NX', time, id) == 1 then
+    redis.call('ZADD', KEYS[1], time, member)
+    redis.call('HINCRBY', KEYS[2], type, 1)
+    redis.call('ZADD', KEYS[3], 'GT', time, item)
+    folded = folded + 1
+  end
+end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -1 - ARGV[2])
+redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - ARGV[3])
+for each = 1, 4 do redis.call('EXPIRE', KEYS[each], ARGV[4]) end
+return folded
+"""
+
+# KEYS: events, counts, seen. ARGV: expiry in s, number of events, of counts, then time and member, type and count, items.
+_SEED = """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+local at = 4
+for _ = 1, ARGV[2] do redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1]) at = at + 2 end
+for _ = 1, ARGV[3] do redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1]) at = at + 2 end
+for place = at, #ARGV do redis.call('ZADD', KEYS[3], place - at, ARGV[place]) end
+for each = 1, 3 do redis.call('EXPIRE', KEYS[each], ARGV[1]) end
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event that enters the history."""
+
+    event_id: str
+    item_id: str
+    timestamp_ms: int
+    value: float | None
+    type: str
+
+
+@dataclass(frozen=True)
+class StoredUser:
+    """A user as the store has them.
+
+    Attributes:
+      state: ``None`` where the store knows nothing of the user.
+      seen: items had, most recent last.
+    """
+
+    state: UserState | None
+    seen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoreLimits:
+    """How much is kept of one user.
+
+    Attributes:
+      events: recent events; seen: items had; ids: event ids, by which repetitions are told.
+      expiry_s: after the last event; a user who is forgotten begins again from the release's snapshot.
+    """
+
+    events: int = 200
+    seen: int = 5_000
+    ids: int = 1_000
+    expiry_s: int = 90 * DAY_S
+
+
+class StateStore:
+    """The users' states. Threads may share one.
+
+    Args:
+      url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; ``cluster`` for a cluster behind it.
+      types: event types of the history; a type's place is its code.
+      timeout_s: of one call; a store that takes longer counts as absent.
+    """
+
+    def __init__(self, url: str, types: Sequence[str], limits: StoreLimits, timeout_s: float, cluster: bool = False) -> None:
+        self._types, self._limits = tuple(types), limits
+        kind: Any = redis.RedisCluster if cluster else redis.Redis
+        options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "decode_responses": True}
+        self._client = kind.from_url(url, **options)
+        self._fold = self._client.register_script(_FOLD)
+        self._seed = self._client.register_script(_SEED)
+
+    def read(self, user_id: str) -> StoredUser:
+        """All that is kept of a user, in one round trip.
+
+        Raises:
+          ServingError: the store does not answer in time.
+        """
+        events_key, counts_key, seen_key, _ = _keys(user_id)
+        try:
+            with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.zrange(events_key, 0, -1, withscores=True)
+                pipeline.hgetall(counts_key)
+                pipeline.zrange(seen_key, 0, -1)
+                events, counts, seen = pipeline.execute()
+        except redis.RedisError as error:
+            raise ServingError(f"the state store does not answer: {error}") from error
+        return StoredUser(self._state(events, counts) if counts else None, tuple(seen))
+
+    def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
+        """Fold events into a user's state; those whose id was folded before change nothing.
+
+        Returns:
+          How many were new.
+
+        Raises:
+          ServingError: the store does not answer in time; the events may be sent again.
+        """
+        limits = self._limits
+        arguments: list[Any] = [limits.events, limits.seen, limits.ids, limits.expiry_s]
+        for event in events:
+            member = json.dumps([event.event_id, event.item_id, event.value, event.type])
+            arguments += [event.event_id, event.timestamp_ms, member, event.type, event.item_id]
+        try:
+            return int(self._fold(keys=list(_keys(user_id)), args=arguments))
+        except redis.RedisError as error:
+            raise ServingError(f"the state store does not answer: {error}") from error
+
+    def seed(self, user_id: str, state: UserState, seen: Sequence[str]) -> bool:
+        """Begin a user's state, unless there is one already; whether it was begun.
+
+        Raises:
+          ServingError: the store does not answer in time.
+        """
+        counts = state.forgotten_counts + np.bincount(state.type, minlength=len(self._types))
+        arguments: list[Any] = [self._limits.expiry_s, len(state.item_id), len(self._types)]
+        for place, (item, moment, value, code) in enumerate(
+            zip(state.item_id, state.timestamp_ms, state.value, state.type, strict=True)
+        ):
+            held = None if np.isnan(value) else float(value)
+            arguments += [int(moment), json.dumps([f"snapshot-{place}", item, held, self._types[code]])]
+        for name, count in zip(self._types, counts, strict=True):
+            arguments += [name, int(count)]
+        arguments += seen
+        try:
+            return bool(self._seed(keys=list(_keys(user_id))[:3], args=arguments))
+        except redis.RedisError as error:
+            raise ServingError(f"the state store does not answer: {error}") from error
+
+    def ping(self) -> bool:
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _state(self, events: list[tuple[str, float]], counts: dict[str, str]) -> UserState:
+        members = [json.loads(member) for member, _ in events]
+        code = {name: place for place, name in enumerate(self._types)}
+        known = [place for place, member in enumerate(members) if member[3] in code]
+        types = np.array([code[members[place][3]] for place in known], np.int16)
+        total = np.array([int(counts.get(name, 0)) for name in self._types], np.int64)
+        return UserState(
+            item_id=np.array([members[place][1] for place in known], object),
+            timestamp_ms=np.array([int(events[place][1]) for place in known], np.int64),
+            value=np.array([np.nan if members[place][2] is None else members[place][2] for place in known], np.float32),
+            type=types,
+            forgotten_counts=total - np.bincount(types, minlength=len(self._types)),
+        )
+
+
+def _keys(user_id: str) -> tuple[str, str, str, str]:
+    # A brace in an id would end the hash tag early.
+    tag = user_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+    return tuple(f"winnow:{{{tag}}}:{part}" for part in ("events", "counts", "seen", "ids"))  # type: ignore[return-value]

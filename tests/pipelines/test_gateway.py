@@ -1,0 +1,158 @@
+"""The gateway over a release that the pipeline has published: a real model server, a real Valkey, real HTTP semantics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from components.push.registry import MODELS
+from serving.embedded_store import embedded_store
+from serving.gateway.app import create_app
+from serving.gateway.service import Gateway
+from serving.gateway.settings import GatewaySettings
+from serving.inference import ModelClient
+from serving.model_server.model_config import ModelConfig
+from serving.model_server.process import EmbeddedServer
+
+pytestmark = pytest.mark.e2e
+
+# Machines that run tests are slow and shared; what a request takes is for the benchmarks.
+PATIENT = GatewaySettings.model_validate(
+    {"deadline_ms": 60_000, "budgets_ms": {"state": 20_000, "query_tower": 20_000, "ranker": 20_000}}
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    http: TestClient
+    gateway: Gateway
+    clicked: dict[str, set[str]]
+    catalogue: set[str]
+
+    def recommend(self, **request: Any) -> dict[str, Any]:
+        reply = self.http.post("/v1/recommend", json=request)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+
+@pytest.fixture(scope="module")
+def running(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    scratch = tmp_path_factory.mktemp("gateway")
+    models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
+    clicked: dict[str, set[str]] = {}
+    for event in shop.events.select(["user_id", "item_id", "type"]).to_pylist():
+        if event["type"] == "click":
+            clicked.setdefault(event["user_id"], set()).add(event["item_id"])
+    with (
+        EmbeddedServer(models) as server,
+        embedded_store(scratch / "store") as url,
+        ModelClient(server.grpc_target) as client,
+    ):
+        gateway = Gateway(shop.registry, client, url, scratch / "unsent.jsonl", PATIENT)
+        items = set(gateway._funnel.release.item_ids.tolist())
+        yield Running(TestClient(create_app(gateway)), gateway, clicked, items)
+        gateway.close()
+
+
+def ids(reply: dict[str, Any]) -> list[str]:
+    return [item["item_id"] for item in reply["items"]]
+
+
+def test_a_known_user_gets_new_items_best_first(running: Running) -> None:
+    user, had = max(running.clicked.items(), key=lambda pair: len(pair[1]))
+    reply = running.recommend(user_id=user, count=20)
+    assert reply["fallbacks"] == []
+    assert reply["release"] == running.gateway.version
+    assert len(set(ids(reply))) == 20
+    assert set(ids(reply)) <= running.catalogue - had
+    scores = [item["score"] for item in reply["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert [item["rank"] for item in reply["items"]] == list(range(1, 21))
+    assert all(set(item["tasks"]) == {"click", "dwell"} and item["sources"] for item in reply["items"])
+    assert set(reply["timings_ms"]) == {"state", "recall", "ranking", "total"}
+
+
+@pytest.mark.parametrize("user", [{}, {"user_id": "never seen"}])
+def test_a_visitor_of_whom_nothing_is_known_gets_a_list(running: Running, user: dict[str, str]) -> None:
+    reply = running.recommend(**user)
+    assert len(ids(reply)) == 10
+    assert reply["fallbacks"] == []
+
+
+def test_what_was_just_done_is_known_to_the_next_request(running: Running) -> None:
+    first = running.recommend(user_id="busy", count=3)
+    event = {
+        "event_id": "b1", "user_id": "busy", "item_id": ids(first)[0], "type": "click", "timestamp_ms": 1_900_000_000_000,
+    }  # fmt: skip
+    sent = running.http.post("/v1/events", json={"events": [event, {**event, "event_id": "b2", "type": "impression"}]})
+    assert sent.json() == {"folded": 1, "repeated": 0, "ignored": 1}
+    assert running.http.post("/v1/events", json={"events": [event]}).json() == {"folded": 0, "repeated": 1, "ignored": 0}
+    assert ids(first)[0] not in ids(running.recommend(user_id="busy", count=100))
+
+
+def test_events_of_a_known_user_go_on_from_the_release(running: Running) -> None:
+    user, had = max(running.clicked.items(), key=lambda pair: len(pair[1]))
+    item = ids(running.recommend(user_id=user))[0]
+    event = {"event_id": "k1", "user_id": user, "item_id": item, "type": "click", "timestamp_ms": 1_900_000_000_000}
+    assert running.http.post("/v1/events", json={"events": [event]}).json()["folded"] == 1
+    again = set(ids(running.recommend(user_id=user, count=100)))
+    assert not again & (had | {item})
+
+
+def test_a_sessions_own_events_count_for_its_request_alone(running: Running) -> None:
+    first = ids(running.recommend(user_id="session", count=3))
+    events = [{"item_id": first[0], "type": "click", "timestamp_ms": 1_900_000_000_000}]
+    assert first[0] not in ids(running.recommend(user_id="session", count=100, events=events))
+    assert first[0] in ids(running.recommend(user_id="session", count=100))
+
+
+def test_excluded_items_and_a_given_choice_are_kept_to(running: Running) -> None:
+    choice = sorted(running.catalogue)[:6]
+    reply = running.recommend(candidates=[*choice, "no such item"], exclude=choice[:2])
+    assert sorted(ids(reply)) == choice[2:]
+    assert {item["sources"][0] for item in reply["items"]} == {"request"}
+
+
+@pytest.mark.parametrize(
+    ("request_body", "where"),
+    [
+        ({"user": "ann"}, ["body", "user"]),
+        ({"count": 0}, ["body", "count"]),
+        ({"count": 101}, ["body", "count"]),
+        ({"user_id": "x" * 257}, ["body", "user_id"]),
+        ({"context": {"device": 3}}, ["body", "context", "device"]),
+        ({"candidates": []}, ["body", "candidates"]),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused_by_its_field(running: Running, request_body: Any, where: list[str]) -> None:
+    reply = running.http.post("/v1/recommend", json=request_body)
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"] == where
+
+
+def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Path) -> None:
+    """Both are stopped under a running gateway: the list is recall's, and the reply says so."""
+    models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
+    with embedded_store(tmp_path / "store") as url, EmbeddedServer(models) as server:
+        client = ModelClient(server.grpc_target)
+        gateway = Gateway(shop.registry, client, url, tmp_path / "unsent.jsonl", GatewaySettings())
+    http = TestClient(create_app(gateway))
+    assert http.get("/readyz").status_code == 503
+    reply = http.post("/v1/recommend", json={"user_id": "anyone"})
+    assert reply.status_code == 200
+    assert len(reply.json()["items"]) == 10
+    assert reply.json()["fallbacks"] == [
+        "state store: the release's snapshot of the user",
+        "query tower: recall without it",
+        "ranker: the order of recall",
+    ]
+    event = {"event_id": "e", "user_id": "u", "item_id": "i", "type": "click", "timestamp_ms": 1_900_000_000_000}
+    refused = http.post("/v1/events", json={"events": [event]})
+    assert refused.status_code == 503
+    assert "the state store does not answer" in refused.json()["error"]
+    gateway.close()
+    client.close()
+    assert (tmp_path / "unsent.jsonl").exists()  # what was shown is kept for later
