@@ -90,8 +90,10 @@ def init(
             raise ConfigError(f"{output}: is there already; give another --output, or --force to overwrite it")
         text = guess_config(events, items, users, output)
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text)
-        load_config(output)
+        partial = output.with_name(f".{output.name}.partial")
+        partial.write_text(text)
+        load_config(partial)
+        partial.replace(output)
         typer.echo(f"{output} is written. Read its comments, then: winnow run --config {output}")
 
 

@@ -33,6 +33,9 @@ def run_and_report(
     page = workdir / "report.html"
     try:
         run(config, workdir, from_node, cache, progress)
+    except KeyboardInterrupt:
+        progress.stop()
+        raise
     except Exception:
         progress.stop()
         with suppress(Exception):  # it shows what was found up to the failure, which counts for more than a page that fails too

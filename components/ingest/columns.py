@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,6 +83,14 @@ def fitting_units(column: pa.Array) -> list[str]:
         if moment is not None:
             fitting.append(f"{unit} ({datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d})")
     return fitting
+
+
+def shown(column: pa.Array) -> list[Any]:
+    """The values as Python has them; moments outside its years as the numbers that they are stored as."""
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):
+        return column.cast(pa.int64()).to_pylist()
 
 
 def is_null(column: pa.Array) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from components.config.dataset import EventsConfig
 from components.errors import DataError
-from components.ingest.columns import UNITS, as_id, as_text, fitting_units, is_null, to_ms, to_number
+from components.ingest.columns import UNITS, as_id, as_text, fitting_units, is_null, shown, to_ms, to_number
 from components.schema.events import CONTEXT_PREFIX, REJECTS_SCHEMA, event_schema
 
 MAX_ID_LENGTH = 256
@@ -96,7 +96,9 @@ def to_events(batch: pa.RecordBatch, events: EventsConfig, file: Path, first_row
 
 def _rejects(batch: pa.RecordBatch, reasons: np.ndarray, bad: np.ndarray, file: Path, first_row: int) -> pa.RecordBatch:
     rows = np.flatnonzero(bad)
-    content = [json.dumps(row, default=str, ensure_ascii=False) for row in batch.take(pa.array(rows)).to_pylist()]
+    columns = [shown(column) for column in batch.take(pa.array(rows)).columns]
+    found = (dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True))
+    content = [json.dumps(row, default=str, ensure_ascii=False) for row in found]
     return reject_batch(file, [first_row + int(row) + 1 for row in rows], list(reasons[rows]), content)
 
 
@@ -134,6 +136,13 @@ def check_unit(batch: pa.RecordBatch, events: EventsConfig, file: Path) -> None:
     column = batch.column(events.columns.timestamp).drop_null()
     if not len(column) or len(to_ms(column, events.timestamp_unit)[0].drop_null()):
         return
+    if pa.types.is_timestamp(column.type):
+        fitting = fitting_units(column.cast(pa.int64()))
+        raise DataError(
+            f"{file}: no {events.columns.timestamp!r} of the first {batch.num_rows} rows lies between 1990 and 2100; found "
+            f"{shown(column.slice(0, 1))[0]} in a column of type {column.type}"
+            + (f", whose numbers would fit as {' or '.join(fitting)}: write the column with that unit" if fitting else "")
+        )
     fitting = fitting_units(column)
     raise DataError(
         f"{file}: no {events.columns.timestamp!r} of the first {batch.num_rows} rows can be read as "

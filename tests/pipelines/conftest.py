@@ -202,7 +202,7 @@ def kill(folder: Path, workdir: Path, config: Mapping[str, Any], node: str, outp
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
-    """Runs of one work directory, in this order; the third to the fifth are good."""
+    """Runs of one work directory, in this order; the third to the sixth go through."""
     folder, workdir = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("work")
     write_shop(folder)
     runs = {}
@@ -213,6 +213,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     runs["bad index"] = go(folder, workdir, shop_config(index={"exact_below": 0}))
     runs["good"] = go(folder, workdir, shop_config())
     runs["same"] = go(folder, workdir, shop_config())
+    strict = {**SMALL_MODELS["evaluation"], "min_ratio_to_popularity": 1_000}
+    runs["too good to ask"] = go(folder, workdir, shop_config(evaluation=strict))
     runs["again"] = go(folder, workdir, shop_config(evaluation={**SMALL_MODELS["evaluation"], "min_auc": 0.01}))
     members = pq.read_table(folder / "members.parquet").to_pandas()
     members["land"] = "Atlantis"

@@ -62,10 +62,24 @@ def test_the_same_again_runs_nothing(shop: Any) -> None:
     assert run.current == 1
 
 
-def test_another_bound_runs_only_what_reads_it_or_compares_with_the_last_release(shop: Any) -> None:
-    run = shop.runs["again"]
+def test_a_model_that_is_not_good_enough_is_not_pushed(shop: Any) -> None:
+    """It was to be 1,000 times as good as popularity; the run is a good one, and the last release stays."""
+    run = shop.runs["too good to ask"]
     assert run.error is None
     assert {node for node, cached in run.cached.items() if not cached} == COMPARED | {"BulkRecommender"}
+    assert run.current == 1
+    outcomes = [document(folder, "release.json") for folder in (shop.folder / "artifacts" / "Pusher" / "release").iterdir()]
+    (withheld,) = [outcome for outcome in outcomes if not outcome["pushed"]]
+    assert withheld["version"] is None
+    (reason,) = withheld["reasons"]
+    assert "popularity" in reason
+
+
+def test_another_bound_runs_only_what_reads_it(shop: Any) -> None:
+    run = shop.runs["again"]
+    assert run.error is None
+    rerun = COMPARED - {"LastRelease"} | {"BulkRecommender"}  # the last release is still the first
+    assert {node for node, cached in run.cached.items() if not cached} == rerun
     assert set(run.cached) == set(NODES)
     assert run.current == 2
 

@@ -128,6 +128,27 @@ def test_milliseconds_read_as_seconds(tmp_path: Path, dataset: Callable, refusal
     )
 
 
+def test_moments_written_in_the_wrong_unit(tmp_path: Path, dataset: Callable, refusal: Callable) -> None:
+    """A typed column in the year 55,970, which Python's own dates do not reach."""
+    moments = pa.array([DAY * 1000], pa.timestamp("s"))
+    pq.write_table(pa.table({"user": ["u"], "item": ["i"], "time": moments}), tmp_path / "e.parquet", version="2.6")
+    with_unit = pq.read_schema(tmp_path / "e.parquet").field("time").type
+    stored = DAY * 1000 * (1000 if with_unit.unit == "ms" else 1)  # Parquet has no seconds
+    fitting = "us" if with_unit.unit == "ms" else "ms"
+    assert refusal(dataset({"path": "e.parquet", "format": "parquet"})) == (
+        f"e.parquet: no 'time' of the first 1 rows lies between 1990 and 2100; found {stored} in a column of type "
+        f"{with_unit}, whose numbers would fit as {fitting} (2024-01-01): write the column with that unit"
+    )
+
+
+def test_one_moment_out_of_all_years_is_a_reject(tmp_path: Path, dataset: Callable, refusal: Callable) -> None:
+    moments = pa.array([DAY * 1000, DAY * 1_000_000], pa.timestamp("ms"))
+    pq.write_table(pa.table({"user": ["u", "u"], "item": ["i", "i"], "time": moments}), tmp_path / "e.parquet")
+    message = refusal(dataset({"path": "e.parquet", "format": "parquet", "max_reject_share": 0.1}))
+    assert "1 of 2 rows (50.0%) do not fit" in message
+    assert f'"time": {DAY * 1_000_000}' in message
+
+
 def test_dates_read_as_numbers(tmp_path: Path, dataset: Callable, refusal: Callable) -> None:
     (tmp_path / "events.csv").write_text("user,item,time\nu,1,2024-01-01\n")
     assert refusal(dataset()).endswith("found '2024-01-01', which would fit as iso8601 (2024-01-01)")
