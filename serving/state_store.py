@@ -11,7 +11,8 @@ All four are bounded and expire together. The script is atomic: an event is in a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,14 +118,11 @@ class StateStore:
           ServingError: the store does not answer in time.
         """
         events_key, counts_key, seen_key, _ = _keys(user_id)
-        try:
-            with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.zrange(events_key, 0, -1, withscores=True)
-                pipeline.hgetall(counts_key)
-                pipeline.zrange(seen_key, 0, -1)
-                events, counts, seen = pipeline.execute()
-        except redis.RedisError as error:
-            raise ServingError(f"the state store does not answer: {error}") from error
+        with _answering(), self._client.pipeline(transaction=False) as pipeline:
+            pipeline.zrange(events_key, 0, -1, withscores=True)
+            pipeline.hgetall(counts_key)
+            pipeline.zrange(seen_key, 0, -1)
+            events, counts, seen = pipeline.execute()
         return StoredUser(self._state(events, counts) if counts else None, tuple(seen))
 
     def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
@@ -141,10 +139,8 @@ class StateStore:
         for event in events:
             member = json.dumps([event.event_id, event.item_id, event.value, event.type])
             arguments += [event.event_id, event.timestamp_ms, member, event.type, event.item_id]
-        try:
+        with _answering():
             return int(self._fold(keys=list(_keys(user_id)), args=arguments))
-        except redis.RedisError as error:
-            raise ServingError(f"the state store does not answer: {error}") from error
 
     def seed(self, user_id: str, state: UserState, seen: Sequence[str]) -> bool:
         """Begin a user's state, unless there is one already; whether it was begun.
@@ -162,10 +158,8 @@ class StateStore:
         for name, count in zip(self._types, counts, strict=True):
             arguments += [name, int(count)]
         arguments += seen
-        try:
+        with _answering():
             return bool(self._seed(keys=list(_keys(user_id))[:3], args=arguments))
-        except redis.RedisError as error:
-            raise ServingError(f"the state store does not answer: {error}") from error
 
     def ping(self) -> bool:
         try:
@@ -189,6 +183,14 @@ class StateStore:
             type=types,
             forgotten_counts=total - np.bincount(types, minlength=len(self._types)),
         )
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise ServingError(f"the state store does not answer: {error}") from error
 
 
 def _keys(user_id: str) -> tuple[str, str, str, str]:
