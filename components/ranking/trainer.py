@@ -49,7 +49,7 @@ def run_fn(fn_args: Any) -> None:
     model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
-        held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(256).cache()
+        held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
         batches = training_batches(blocks, settings.batch_size, settings.seed)
         train(
             model,
@@ -89,7 +89,8 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) ->
         return block
 
     blocks = context.blocks(files, keep, shuffled=True)
-    return blocks.rebatch(recall.rows_at_once).map(with_recall, num_parallel_calls=1)
+    # Two at once keep two cores busy; more would hold more scores in memory.
+    return blocks.rebatch(recall.rows_at_once).map(with_recall, num_parallel_calls=2)
 
 
 def _with_candidates(batch: dict[str, tf.Tensor], negatives: int) -> dict[str, tf.Tensor]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.models.features import Features
 from components.models.items import PAD
 
-SCORES_AT_ONCE = 1 << 26  # 256 MiB of float32
+SCORES_AT_ONCE = 1 << 25  # 128 MiB of float32
 
 
 class Recall:
@@ -32,7 +32,7 @@ class Recall:
     @property
     def rows_at_once(self) -> int:
         """How many requests can be scored against the whole catalogue within the memory set aside."""
-        return max(1, min(8_192, SCORES_AT_ONCE // self.count))
+        return max(1, min(2_048, SCORES_AT_ONCE // self.count))
 
     def embed(self, features: Features) -> tf.Tensor:
         """float32 [batch, dim] from features that have been through the Transform graph."""
