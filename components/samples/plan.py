@@ -1,10 +1,10 @@
 """What must be known of the whole log before any sample can be made: types, split, sampling distribution."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from components.schema.samples import history_types
 
 EVENTS_PER_BUCKET = 250_000
 EVENTS_TO_LEAVE_OUT = 3
+NEVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,50 @@ class SamplePlan:
     bucket_count: int
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """From when on a user's events are not learnt from.
+
+    Attributes:
+      users: string [n]; from_ms: int64 [n + 1]; for each of them, and last for all others.
+    """
+
+    users: pa.Array
+    from_ms: NDArray[np.int64]
+
+    @classmethod
+    def since(cls, moment_ms: int) -> Self:
+        return cls(pa.array([], pa.string()), np.array([moment_ms]))
+
+    @classmethod
+    def of_each_user(cls, event_log: Path, types: tuple[str, ...]) -> Self:
+        """The last two events of users with three or more; what shares the earlier one's moment counts as held out too.
+
+        Raises:
+          DataError: nobody has three events.
+        """
+        events = pa.concat_tables(_days(event_log, types, ["user_id", "timestamp_ms"])).combine_chunks()
+        users = events.column("user_id").combine_chunks().dictionary_encode()
+        code, moment = users.indices.to_numpy(), events.column("timestamp_ms").to_numpy()
+        count = np.bincount(code, minlength=len(users.dictionary))
+        if count.max(initial=0) < EVENTS_TO_LEAVE_OUT:
+            raise DataError(
+                "the validation and test splits are empty: samples.split.kind: leave_last_out takes the last two events of "
+                f"users with {EVENTS_TO_LEAVE_OUT} or more of type {' or '.join(types)}, and the most that any of {len(count)} "
+                f"users has is {count.max(initial=0)}; wanted more events a user, or samples.split.kind: time"
+            )
+        ordered = moment[np.lexsort((moment, code))]
+        last_but_one = ordered[np.maximum(np.cumsum(count) - 2, 0)]
+        return cls(users.dictionary, np.append(np.where(count >= EVENTS_TO_LEAVE_OUT, last_but_one, NEVER), NEVER))
+
+    def is_before(self, events: pa.Table) -> pa.Array:
+        """bool [n]; which of the events are learnt from."""
+        user = pc.index_in(events.column("user_id"), self.users).fill_null(len(self.users)).to_numpy()
+        return pa.array(events.column("timestamp_ms").to_numpy() < self.from_ms[user])
+
+
 def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> SamplePlan:
-    """Scan the log twice, a day at a time: for the split's moments, then for the items' frequencies.
+    """Scan the log twice: for what is held out, then, a day at a time, for the items' frequencies in training.
 
     Raises:
       DataError: the split leaves one part empty, or there is nothing to learn from.
@@ -54,17 +97,22 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
     types = history_types(config, seen_types)
     _check_types(config, types, seen_types)
     sample_types = types if config.samples.impressions is None else (config.samples.impressions,)
-    eval_from, test_from = _split_moments(config, event_log, sample_types)
+    if config.samples.split.kind == "time":
+        eval_from, test_from = _split_moments(config, event_log, sample_types)
+        held_out = HeldOut.since(eval_from)
+    else:
+        eval_from = test_from = NEVER
+        held_out = HeldOut.of_each_user(event_log, sample_types)
     item_ids = read_items(catalogue).column("item_id").combine_chunks()
     counts = np.zeros(len(item_ids), np.int64)
-    for events in _days(event_log, types, ["item_id", "timestamp_ms"]):
-        if config.samples.split.kind == "time":
-            events = events.filter(pc.less(events.column("timestamp_ms"), eval_from))
+    for events in _days(event_log, types, ["user_id", "item_id", "timestamp_ms"]):
+        events = events.filter(held_out.is_before(events))
         index = pc.index_in(events.column("item_id"), item_ids).to_numpy()
         counts += np.bincount(index, minlength=len(counts))
     if counts.sum() == 0:
+        where = f"before {utc(eval_from)}, where validation begins" if eval_from < NEVER else "before the users' last two"
         raise DataError(
-            f"{event_log}: no event of type {' or '.join(types)} lies before {utc(eval_from)}, where validation begins; "
+            f"{event_log}: no event of type {' or '.join(types)} lies {where}; "
             "wanted events to train on: correct samples.history_types or dataset.events"
         )
     # One is added so that items without a training event can be negatives too.
@@ -99,9 +147,6 @@ def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set
 
 def _split_moments(config: PipelineConfig, event_log: Path, types: tuple[str, ...]) -> tuple[int, int]:
     split = config.samples.split
-    if split.kind == "leave_last_out":
-        _check_leaves_some_out(event_log, types)
-        return 1 << 62, 1 << 62
     moments = np.concatenate([day.column("timestamp_ms").to_numpy() for day in _days(event_log, types, ["timestamp_ms"])])
     places = [int(len(moments) * share) for share in (1 - split.eval - split.test, 1 - split.test)]
     moments.partition(places)
@@ -119,21 +164,6 @@ def _split_moments(config: PipelineConfig, event_log: Path, types: tuple[str, ..
                 "events, change samples.split.eval and samples.split.test, or use samples.split.kind: leave_last_out"
             )
     return eval_from, test_from
-
-
-def _check_leaves_some_out(event_log: Path, types: tuple[str, ...]) -> None:
-    """Raise if nobody has the three events that leave_last_out needs; a scan that mostly ends with the first day."""
-    counts: Counter[str] = Counter()
-    for day in _days(event_log, types, ["user_id"]):
-        for each in pc.value_counts(day.column("user_id")).to_pylist():
-            counts[each["values"]] += each["counts"]
-        if counts and max(counts.values()) >= EVENTS_TO_LEAVE_OUT:
-            return
-    raise DataError(
-        f"the validation and test splits are empty: samples.split.kind: leave_last_out takes the last two events of users with "
-        f"{EVENTS_TO_LEAVE_OUT} or more of type {' or '.join(types)}, and the most that any of {len(counts)} users has is "
-        f"{max(counts.values(), default=0)}; wanted more events a user, or samples.split.kind: time"
-    )
 
 
 def _days(event_log: Path, types: tuple[str, ...], columns: list[str]) -> Iterator[pa.Table]:

@@ -276,7 +276,13 @@ def run(command: list[object], cwd: Path = ROOT) -> None:
 def child_environment() -> dict[str, str]:
     """uv does not read pip's settings, so whatever index pip is set up with is handed on."""
     environment = dict(os.environ)
-    for ours, theirs in (("UV_DEFAULT_INDEX", "index-url"), ("UV_INDEX", "extra-index-url"), ("SSL_CERT_FILE", "cert")):
+    for ours, theirs in (
+        ("UV_DEFAULT_INDEX", "index-url"),
+        ("UV_INDEX", "extra-index-url"),
+        ("UV_INSECURE_HOST", "trusted-host"),
+        ("SSL_CERT_FILE", "cert"),
+        ("ALL_PROXY", "proxy"),
+    ):
         value = pip_setting(theirs)
         if value and ours not in environment:
             environment[ours] = value

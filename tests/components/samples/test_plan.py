@@ -48,6 +48,28 @@ def test_a_split_that_is_empty(make: Callable) -> None:
     )
 
 
+def test_held_out_events_do_not_count(make: Callable) -> None:
+    log = [*events(0, 1, 2, 3, 4), *events(7, 9, user="short")]
+    plan = make(settings({"split": {"kind": "leave_last_out"}, "negative_power": 1.0}), events=log).plan
+    # Of u the first three, i0 i1 i0, of short, who has too few to be judged, both, i1 i1; one is added to each.
+    assert plan.item_prob == pytest.approx([3 / 7, 4 / 7])
+    assert plan.negative_cdf == pytest.approx([3 / 7, 1])
+
+
+def test_what_shares_the_moment_of_a_held_out_event_does_not_count(make: Callable) -> None:
+    log = [*events(0, 2), *({**event, "item": "i1"} for event in events(2, 2, kind="buy"))]
+    plan = make(settings({"split": {"kind": "leave_last_out"}, "negative_power": 1.0}), events=log).plan
+    assert plan.item_prob == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_held_out_impressions_hold_out_what_follows_them(make: Callable) -> None:
+    """u's outcomes at 0 and at 4, before and after the impressions that are held out."""
+    log = [*events(0, 1, 2, 3, kind="shown"), *events(0, kind="click"), *({**e, "item": "i1"} for e in events(4, kind="click"))]
+    samples = {"split": {"kind": "leave_last_out"}, "impressions": "shown", "negative_power": 1.0}
+    plan = make(settings(samples, {"click": {"event": "click"}}), events=log).plan
+    assert plan.item_prob == pytest.approx([2 / 3, 1 / 3])
+
+
 def test_nobody_has_events_to_leave_out(make: Callable) -> None:
     log = [*events(0, 1), *events(2, user="v")]
     assert refusal(make, settings({"split": {"kind": "leave_last_out"}}), events=log) == (
