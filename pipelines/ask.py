@@ -15,7 +15,7 @@ from components.schema.catalogue import read_items
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts, read_user_states
 from components.schema.request import request_inputs
 from components.training.signature import EXCLUDED
-from serving.rest import predict_body, rest_predict
+from serving.rest import predict_body, predict_path, rest_predict
 
 MODEL, SIGNATURE = "ranker", "recommend"
 
@@ -76,7 +76,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
     inputs[EXCLUDED] = [seen or [""]]
     body_file.parent.mkdir(parents=True, exist_ok=True)
     body_file.write_text(predict_body(inputs, SIGNATURE))
-    answered = rest_predict(url, MODEL, inputs, SIGNATURE)
+    answered = rest_predict(url, MODEL, inputs, SIGNATURE, version)
     items = read_items(bundle / "catalogue")
     titles = dict(zip(items.column("item_id").to_pylist(), items.column("title").to_pylist(), strict=True))
     return Answer(
@@ -87,7 +87,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
             Shown(item, titles.get(item, item), float(score))
             for item, score in list(zip(answered["item_id"][0], answered["score"][0], strict=True))[:count]
         ],
-        curl=f"curl -s --data @{shlex.quote(str(body_file))} {shown_url}/v1/models/{MODEL}:predict",
+        curl=f"curl -s --data @{shlex.quote(str(body_file))} {shown_url}{predict_path(MODEL, version)}",
     )
 
 

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from components.config import load_config
-from pipelines.show import show_answer, show_outcome
+from pipelines.show import recommend_curl, show_answer, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
-from pipelines.work import MODELS, asked, run_and_report, server_command
+from pipelines.work import asked, asked_both, run_and_report, serving_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +28,7 @@ DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
 Workdir = Annotated[Path, typer.Option(help="Where runs keep artifacts, releases, metadata and logs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 DEFAULT_WORKDIR = Path("var/run")
-REST_PORT, GRPC_PORT = 8501, 8500
+PORT, REST_PORT, GRPC_PORT = 8080, 8501, 8500
 
 
 @data_app.command("movielens-100k")
@@ -119,18 +119,37 @@ def run(
 @app.command()
 def serve(
     workdir: Workdir = DEFAULT_WORKDIR,
-    port: Annotated[int, typer.Option(min=1, help="Port of the gRPC API.")] = GRPC_PORT,
-    rest_port: Annotated[int, typer.Option(min=1, help="Port of the REST API.")] = REST_PORT,
+    port: Annotated[int, typer.Option(min=1, help="Port of the gateway: recommendations and events.")] = PORT,
+    grpc_port: Annotated[int, typer.Option(min=1, help="Port of the models' gRPC API.")] = GRPC_PORT,
+    rest_port: Annotated[int, typer.Option(min=1, help="Port of the models' REST API.")] = REST_PORT,
 ) -> None:
-    """Serve the released models with TensorFlow Serving's API, on this machine only, until interrupted.
+    """Serve recommendations, and the models with TensorFlow Serving's API, on this machine only, until interrupted.
 
-    A release that a later run publishes is taken up without a pause.
+    A release that a later run publishes is taken up without a pause; `winnow rollback` goes back to the one before.
     """
     with failing_clearly():
-        command = server_command(workdir, port, rest_port)
-        typer.echo(f"REST http://127.0.0.1:{rest_port}   gRPC 127.0.0.1:{port}   models: {', '.join(MODELS)}   Ctrl-C ends it")
-        typer.echo(f"Ask it: winnow query --workdir {workdir} --url http://127.0.0.1:{rest_port}")
+        command = serving_command(workdir, port, grpc_port, rest_port)
+        gateway = f"http://127.0.0.1:{port}"
+        typer.echo(
+            f"gateway {gateway}   models: REST http://127.0.0.1:{rest_port}, gRPC 127.0.0.1:{grpc_port}   Ctrl-C ends all"
+        )
+        typer.echo(f"Recommendations:  {recommend_curl(gateway, {'count': 5})}")
+        typer.echo(f"The models alone: winnow query --workdir {workdir} --url http://127.0.0.1:{rest_port}")
+        typer.echo("The line that follows says that all is ready:")
         os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and its signals
+
+
+@app.command()
+def rollback(workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
+    """Serve the previous release again; running servers take it up within seconds. A second time undoes the first."""
+    from components.push.registry import Registry
+
+    with failing_clearly():
+        registry = Registry(workdir / "releases")
+        left, version = registry.current(), registry.roll_back()
+        typer.echo(
+            json.dumps({"release": version, "left": left}) if as_json else f"Release {version} is served again, not {left}."
+        )
 
 
 @app.command()
@@ -157,6 +176,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="The page to write; by default report.html in the work directory.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about the last run: data, metrics beside baselines, slices, timings, lists."""
     log = workdir / "report.log"
@@ -165,7 +185,7 @@ def report(
             from pipelines.report import write_report
 
             page = write_report(workdir, output or workdir / "report.html")
-        typer.echo(str(page))
+        typer.echo(json.dumps({"report": str(page)}) if as_json else str(page))
 
 
 @app.command()
@@ -179,11 +199,12 @@ def demo(workdir: Workdir = Path("var/demo")) -> None:
             outcome = run_and_report(load_config(DEFAULT_CONFIG), workdir, None, True, quietly)
         show_outcome(outcome)
         with quiet(log):
-            answer = asked(workdir, None, 10, None)
+            answer, reply = asked_both(workdir, 10)
         show_answer(answer, console)
+        show_reply(reply, recommend_curl(f"http://127.0.0.1:{PORT}", {"user_id": answer.user_id}), console)
         console.print(
             f"\n[bold]How to go on[/bold]\n"
-            f"  make serve                    keep the model server running; then the curl line above works\n"
+            f"  make serve                    keep gateway and models running; then the curl lines above work\n"
             f"  {outcome['report']}   the report of this run, for a browser\n"
             f"  winnow init --help            a config for data of your own, and `winnow run --config` on it",
             soft_wrap=True,

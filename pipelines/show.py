@@ -1,5 +1,7 @@
 """Results as a person reads them."""
 
+import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -48,3 +50,25 @@ def show_answer(answer: "Answer", console: Console) -> None:
     console.print(past)
     console.print(future)
     console.print(f"\nThe same with curl, while `winnow serve` runs:\n  {answer.curl}", markup=False, soft_wrap=True)
+
+
+def show_reply(reply: dict[str, Any], curl: str, console: Console) -> None:
+    """The gateway's list with what found each item, what the request took, and the line that asks the same."""
+    table = Table(title=f"Recommended by the gateway, release {reply['release']}", title_justify="left")
+    for name in ("rank", "item", "title", "score", "found by"):
+        table.add_column(name, justify="left" if name in ("title", "found by") else "right")
+    for item in reply["items"]:
+        score = "" if item["score"] is None else f"{item['score']:.3f}"
+        table.add_row(str(item["rank"]), item["item_id"], item["title"], score, ", ".join(item["sources"]))
+    console.print()
+    console.print(table)
+    took = ", ".join(f"{stage} {milliseconds:.1f}" for stage, milliseconds in reply["timings_ms"].items())
+    console.print(f"ms: {took}", markup=False, soft_wrap=True)
+    for fallback in reply["fallbacks"]:
+        console.print(f"fallback: {fallback}", markup=False, style="yellow")
+    console.print(f"\nThe same with curl, while `winnow serve` runs:\n  {curl}", markup=False, soft_wrap=True)
+
+
+def recommend_curl(gateway_url: str, request: dict[str, Any]) -> str:
+    """The command line that asks a gateway."""
+    return f"curl -s {gateway_url}/v1/recommend -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(request))}"

@@ -10,15 +10,16 @@ from rich.console import Console
 
 from components.config import PipelineConfig
 from components.errors import ServingError
+from components.push.registry import Registry
 from pipelines.past_runs import latest_outputs
 from pipelines.terminal import NodeProgress
-from serving.model_server.model_config import ModelConfig, config_text
+from serving.gateway.process import EmbeddedGateway
 from serving.model_server.process import EmbeddedServer
 
 if TYPE_CHECKING:
     from pipelines.ask import Answer
 
-MODELS = ("retrieval", "ranker")
+SHOWN_REST_URL = "http://127.0.0.1:8501"
 
 
 def run_and_report(
@@ -66,38 +67,41 @@ def outcome(workdir: Path) -> dict[str, Any]:
     return {**release, "query_count": judged["query_count"], "ndcg@10": metrics}
 
 
-def served_models(workdir: Path) -> list[ModelConfig]:
-    """The models of the work directory's releases.
+def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int) -> list[str]:
+    """The command line of a gateway and a model server for the releases of ``workdir``.
 
     Raises:
       ServingError: nothing has been released.
     """
-    models = [ModelConfig(name, (workdir / "releases" / "models" / name).resolve()) for name in MODELS]
-    if not all(model.base_path.is_dir() for model in models):
-        raise ServingError(f"{workdir}: holds no release yet; `winnow run --workdir {workdir}` makes one")
-    return models
-
-
-def server_command(workdir: Path, port: int, rest_port: int) -> list[str]:
-    """The command line of a model server for the releases of ``workdir``."""
-    config = workdir / "models.config"
-    models = served_models(workdir)
-    config.write_text(config_text(models))
+    _current(workdir)
     return [
-        sys.executable, "-m", "serving.model_server", f"--port={port}", f"--rest_api_port={rest_port}",
-        f"--model_config_file={config}",
+        sys.executable, "-m", "serving.gateway", f"--workdir={workdir}", f"--port={port}", f"--grpc_port={grpc_port}",
+        f"--rest_api_port={rest_port}",
     ]  # fmt: skip
 
 
 def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answer":
-    """A user's recommendations, from the server at ``url`` or from one that lives as long as the question."""
-    from components.push.registry import Registry
+    """A user's recommendations, from the model server at ``url`` or from one that lives as long as the question."""
     from pipelines.ask import ask
 
-    registry = Registry(workdir / "releases")
-    body = workdir / "query.json"
+    registry, body = Registry(workdir / "releases"), workdir / "query.json"
     if url is not None:
         return ask(registry, url, user, count, body, url)
-    shown_url = "http://127.0.0.1:8501"
-    with EmbeddedServer(served_models(workdir)) as server:
-        return ask(registry, server.rest_url, user, count, body, shown_url)
+    with EmbeddedServer(registry.write_models_file(_current(workdir))) as server:
+        return ask(registry, server.rest_url, user, count, body, SHOWN_REST_URL)
+
+
+def asked_both(workdir: Path, count: int) -> "tuple[Answer, dict[str, Any]]":
+    """A user's recommendations over TensorFlow Serving's REST API, and the gateway's reply for the same user."""
+    from pipelines.ask import ask
+
+    with EmbeddedGateway(workdir) as gateway:
+        answer = ask(Registry(workdir / "releases"), gateway.rest_url, None, count, workdir / "query.json", SHOWN_REST_URL)
+        return answer, gateway.recommend({"user_id": answer.user_id, "count": count})
+
+
+def _current(workdir: Path) -> int:
+    version = Registry(workdir / "releases").current()
+    if version is None:
+        raise ServingError(f"{workdir}: holds no release yet; `winnow run --workdir {workdir}` makes one")
+    return version

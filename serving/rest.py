@@ -16,7 +16,12 @@ def predict_body(inputs: Mapping[str, Any], signature: str) -> str:
     return json.dumps({"signature_name": signature, "inputs": inputs})
 
 
-def rest_predict(url: str, model: str, inputs: Mapping[str, Any], signature: str) -> dict[str, Any]:
+def predict_path(model: str, version: int | None) -> str:
+    """Where a model is asked; without a version, the highest that is served."""
+    return f"/v1/models/{model}:predict" if version is None else f"/v1/models/{model}/versions/{version}:predict"
+
+
+def rest_predict(url: str, model: str, inputs: Mapping[str, Any], signature: str, version: int | None = None) -> dict[str, Any]:
     """The ``outputs`` of a model.
 
     Args:
@@ -25,7 +30,7 @@ def rest_predict(url: str, model: str, inputs: Mapping[str, Any], signature: str
     Raises:
       ServingError: the server cannot be reached or refuses; names what it said.
     """
-    target = f"{url}/v1/models/{model}:predict"
+    target = url + predict_path(model, version)
     if not target.startswith(("http://", "https://")):
         raise ServingError(f"found the URL {url!r}, wanted one that begins with http:// or https://")
     body = predict_body(inputs, signature).encode()

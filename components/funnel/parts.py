@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from components.funnel.offline import OfflineFunnel
-from components.index.index import ScannIndex, load_vectors
-from components.training.exported import Ranker, Towers
+if TYPE_CHECKING:
+    from components.funnel.offline import OfflineFunnel
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,12 @@ class FunnelParts:
     candidates: int
 
     @lru_cache(maxsize=2)  # noqa: B019  a pipeline in one process asks for the candidate again and again, and loading takes seconds
-    def load(self) -> OfflineFunnel:
+    def load(self) -> "OfflineFunnel":
+        # Here, since TensorFlow takes seconds to import, and who only reads a registry needs none of it.
+        from components.funnel.offline import OfflineFunnel
+        from components.index.index import ScannIndex, load_vectors
+        from components.training.exported import Ranker, Towers
+
         vectors, _ = load_vectors(Path(self.index))
         index = ScannIndex.load(Path(self.index), len(vectors))
         return OfflineFunnel(Towers(Path(self.retrieval)), index, Ranker(Path(self.ranker)), self.candidates)

@@ -1,7 +1,8 @@
 """The folder of releases, laid out so that TensorFlow Serving can watch it.
 
     releases/
-      current                      the version that is served
+      current, previous            the version that is served, and the one that was before it
+      models.config                which versions of the models TensorFlow Serving loads: those two
       models/retrieval/3/          SavedModels under TensorFlow Serving's base paths
       models/ranker/3/
       bundles/3/manifest.json      written last: a bundle without it does not exist
@@ -23,7 +24,7 @@ from components.errors import ArtifactError
 from components.funnel.parts import FunnelParts
 
 MODELS = ("retrieval", "ranker")
-MANIFEST_FILE, CURRENT_FILE = "manifest.json", "current"
+MANIFEST_FILE, CURRENT_FILE, PREVIOUS_FILE, MODELS_FILE = "manifest.json", "current", "previous", "models.config"
 FORMAT = 1
 
 
@@ -67,7 +68,18 @@ class Registry:
         Raises:
           ArtifactError: the note of it is damaged.
         """
-        path = self.folder / CURRENT_FILE
+        return self._noted(CURRENT_FILE)
+
+    def previous(self) -> int | None:
+        """The version that was served before the current one, None where there was none.
+
+        Raises:
+          ArtifactError: the note of it is damaged.
+        """
+        return self._noted(PREVIOUS_FILE)
+
+    def _noted(self, file: str) -> int | None:
+        path = self.folder / file
         if not path.exists():
             return None
         text = path.read_text()
@@ -203,7 +215,43 @@ class Registry:
           ArtifactError: there is no such release.
         """
         self.manifest(version)
+        before = self.current()
+        if before not in (None, version):
+            write_atomically(self.folder / PREVIOUS_FILE, str(before))
+        self.write_models_file(version)
         write_atomically(self.folder / CURRENT_FILE, str(version))
+
+    def roll_back(self) -> int:
+        """Serve the previous release again, once its files are found to be whole; a second time undoes the first.
+
+        Returns:
+          Its version.
+
+        Raises:
+          ArtifactError: there is none, or it is damaged.
+        """
+        version = self.previous()
+        if version is None or version == self.current():
+            raise ArtifactError(f"{self.folder}: holds no release before {self.current()}, wanted one to go back to")
+        self.verify(version)
+        self.make_current(version)
+        return version
+
+    def write_models_file(self, current: int) -> Path:
+        """TensorFlow Serving's model config file, for this folder where it lies now: ``current`` and the release before it.
+
+        A server that polls it has the new models while the old ones still answer, and the old ones after a roll-back.
+        """
+        versions = "".join(f" versions: {each}" for each in sorted({current, self.previous() or current}))
+        models = "".join(
+            f"  config {{\n    name: {json.dumps(name)}\n"
+            f"    base_path: {json.dumps(str(self.folder.resolve() / 'models' / name))}\n"
+            f'    model_platform: "tensorflow"\n    model_version_policy {{ specific {{{versions} }} }}\n  }}\n'
+            for name in MODELS
+        )
+        path = self.folder / MODELS_FILE
+        write_atomically(path, f"model_config_list {{\n{models}}}\n")
+        return path
 
 
 def write_atomically(path: Path, text: str) -> None:

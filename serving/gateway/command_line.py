@@ -1,8 +1,11 @@
 """The command line: the gateway alone, or with the model server and the store that one machine needs."""
 
 import argparse
+import json
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,50 +13,68 @@ from pathlib import Path
 
 import uvicorn
 
-from components.errors import WinnowError
-from components.push.registry import MODELS, Registry
+from components.errors import ServingError, WinnowError
+from components.push.registry import Registry
+from serving.child_process import when_stdin_closes
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
-from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
 
 LOOPBACK = "127.0.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status."""
+    """Serve until SIGTERM or SIGINT; the exit status. Prints one JSON line with the addresses on stdout when ready."""
     flags = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _end)
+    if flags.stop_when_stdin_closes:
+        when_stdin_closes(lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         with ExitStack() as stack:
-            serve(flags.workdir, flags.port, flags.model_server, flags.store_url, stack)
+            serve(flags, stack)
     except WinnowError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def serve(workdir: Path, port: int, model_server: str | None, store_url: str | None, stack: ExitStack) -> None:
-    """Serve the releases of ``workdir``.
-
-    Args:
-      model_server: ``host:port`` of TensorFlow Serving's gRPC API; None starts the embedded one.
-      store_url: of Valkey or Redis; None starts the embedded one.
-    """
+def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
+    """Serve the releases of a work directory, with what else is needed started beside it."""
+    workdir: Path = flags.workdir
     registry = Registry((workdir / "releases").resolve())
-    if model_server is None:
-        models = [ModelConfig(name, registry.folder / "models" / name) for name in MODELS]
-        model_server = stack.enter_context(EmbeddedServer(models, log_path=workdir / "model-server.log")).grpc_target
+    listening = stack.enter_context(_bound(flags.port))
+    addresses = {"url": f"http://{LOOPBACK}:{listening.getsockname()[1]}"}
+    target, store_url = flags.model_server, flags.store_url
+    if target is None:
+        server = stack.enter_context(_model_server(registry, flags))
+        target = server.grpc_target
+        addresses |= {"rest_url": server.rest_url, "grpc_target": target}
     if store_url is None:
         store_url = stack.enter_context(embedded_store(workdir / "state"))
-    client = stack.enter_context(ModelClient(model_server))
+    client = stack.enter_context(ModelClient(target))
     gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", GatewaySettings())
     stack.callback(gateway.close)
-    uvicorn.run(create_app(gateway), host=LOOPBACK, port=port, log_level="warning", access_log=False)
+    print(json.dumps({**addresses, "release": gateway.version}), flush=True)
+    uvicorn.Server(uvicorn.Config(create_app(gateway), log_level="warning", access_log=False)).run([listening])
+
+
+def _model_server(registry: Registry, flags: argparse.Namespace) -> EmbeddedServer:
+    version = registry.current()
+    if version is None:
+        raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
+    ports = [f"--port={flags.grpc_port}", f"--rest_api_port={flags.rest_api_port}"]
+    return EmbeddedServer(registry.write_models_file(version), flags=ports, log_path=flags.workdir / "model-server.log")
+
+
+def _bound(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except OSError as error:
+        raise ServingError(f"--port: {port} cannot be listened on ({error.strerror}); choose another, or 0 for any") from error
 
 
 def _end(number: int, frame: object) -> None:
@@ -64,7 +85,10 @@ def _end(number: int, frame: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving.gateway", description=__doc__)
     parser.add_argument("--workdir", type=Path, required=True, help="where releases, state and logs lie")
-    parser.add_argument("--port", type=int, default=8080, help="of the HTTP API, on loopback")
+    parser.add_argument("--port", type=int, default=8080, help="of the HTTP API, on loopback; 0 takes any that is free")
+    parser.add_argument("--grpc_port", type=int, default=0, help="of the embedded model server's gRPC API")
+    parser.add_argument("--rest_api_port", type=int, default=0, help="of the embedded model server's REST API")
     parser.add_argument("--model_server", help="host:port of a gRPC API; by default an embedded server is started")
     parser.add_argument("--store_url", help="of Valkey or Redis; by default an embedded server is started")
+    parser.add_argument("--stop_when_stdin_closes", action="store_true", help="end with the process that started it")
     return parser

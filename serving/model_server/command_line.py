@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from components.errors import ServingError
+from serving.child_process import when_stdin_closes
 from serving.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 from serving.model_server.flags import parser
 from serving.model_server.lean_tensorflow import enter_lean_tensorflow
@@ -44,7 +45,7 @@ def _serve(flags: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_wanted.set())
     if flags.stop_when_stdin_closes:
-        threading.Thread(target=_stop_when_stdin_closes, args=(stop_wanted,), daemon=True).start()
+        when_stdin_closes(stop_wanted.set)
     models = _models(flags)
     check_base_paths(models)
     prometheus_path = None if flags.monitoring_config_file is None else read_prometheus_path(flags.monitoring_config_file)
@@ -107,13 +108,6 @@ def _serve(flags: argparse.Namespace) -> int:
         server.stop()
         raise
     return server.stop()
-
-
-def _stop_when_stdin_closes(stop_wanted: threading.Event) -> None:
-    # Not sys.stdin: a thread that waits within its lock when the interpreter ends would bring the process down.
-    while os.read(0, 4096):
-        pass
-    stop_wanted.set()
 
 
 def _models(flags: argparse.Namespace) -> tuple[ModelConfig, ...]:

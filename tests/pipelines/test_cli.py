@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["data", "init", "run", "serve", "query", "report", "demo"]
+COMMANDS = ["data", "init", "run", "serve", "rollback", "query", "report", "demo"]
 
 
 def winnow(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -85,6 +85,12 @@ def test_serving_and_asking_without_a_release_say_how_to_get_one(tmp_path: Path)
         done = winnow(command, "--workdir", str(tmp_path))
         assert done.returncode == 6
         assert "winnow run" in done.stderr
+
+
+def test_without_a_release_before_rollback_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    done = winnow("rollback", "--workdir", str(tmp_path))
+    assert done.returncode not in (0, 70)
+    assert "holds no release before" in done.stderr
 
 
 def test_init_refuses_to_overwrite(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The gateway over a release that the pipeline has published: a real model server, a real Valkey, real HTTP semantics."""
 
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from components.push.registry import MODELS
+from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
 from serving.gateway.service import Gateway
@@ -156,3 +158,50 @@ def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Pa
     gateway.close()
     client.close()
     assert (tmp_path / "unsent.jsonl").exists()  # what was shown is kept for later
+
+
+def test_a_new_release_and_a_roll_back_are_taken_up_without_a_fallback(shop: Any, tmp_path: Path) -> None:
+    shutil.copytree(shop.registry.folder, tmp_path / "releases")
+    registry = Registry(tmp_path / "releases")
+    first = registry.current()
+    assert first is not None
+    models = registry.write_models_file(first)
+    with (
+        embedded_store(tmp_path / "store") as url,
+        EmbeddedServer(models, poll_interval_s=0.1) as server,
+        ModelClient(server.grpc_target) as client,
+    ):
+        gateway = Gateway(registry, client, url, tmp_path / "unsent.jsonl", PATIENT)
+        http = TestClient(create_app(gateway))
+        second = publish_again(registry, first)
+        for version, change in ((second, lambda: None), (first, registry.roll_back), (second, registry.roll_back)):
+            change()
+            replies = recommended_until(http, version)
+            assert {reply["release"] for reply in replies} <= {first, second}
+            assert all(len(reply["items"]) == 10 and reply["fallbacks"] == [] for reply in replies)
+        gateway.close()
+
+
+def publish_again(registry: Registry, version: int) -> int:
+    """The same release under the next number."""
+    bundle = registry.bundle(version)
+    return registry.publish(
+        "shop",
+        models={name: registry.model(name, version) for name in MODELS},
+        parts={path.name: path for path in bundle.iterdir() if path.is_dir()},
+        documents={path.name: path.read_text() for path in bundle.glob("*.json") if path.name != MANIFEST_FILE},
+        candidates=registry.manifest(version).candidates,
+        fingerprint="the same",
+        compared_with=version,
+        metrics={},
+    )
+
+
+def recommended_until(http: TestClient, version: int) -> list[dict[str, Any]]:
+    """Replies, asked for one after the other, till one is of the release."""
+    replies: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 60
+    while not replies or replies[-1]["release"] != version:
+        assert time.monotonic() < deadline
+        replies.append(http.post("/v1/recommend", json={"user_id": "anyone"}).json())
+    return replies

@@ -7,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
 
 from components.errors import ArtifactError
-from components.push.registry import CURRENT_FILE, MANIFEST_FILE, Registry
+from components.push.registry import CURRENT_FILE, MANIFEST_FILE, MODELS_FILE, Registry
 
 Publish = Callable[[str], int]
 
@@ -28,6 +30,7 @@ def test_a_release_lies_where_tensorflow_serving_looks(registry: Registry, publi
     assert publish("one") == 1
     assert files_of(registry.folder) == {
         "current",
+        "models.config",
         "models/retrieval/1/saved_model.pb",
         "models/retrieval/1/variables/index",
         "models/ranker/1/saved_model.pb",
@@ -45,7 +48,7 @@ def test_a_release_lies_where_tensorflow_serving_looks(registry: Registry, publi
 def test_the_manifest_names_every_file_with_its_hash(registry: Registry, publish: Publish) -> None:
     publish("one")
     manifest = registry.manifest(1)
-    assert manifest.files.keys() == files_of(registry.folder) - {"current", "bundles/1/manifest.json"}
+    assert manifest.files.keys() == files_of(registry.folder) - {"current", "models.config", "bundles/1/manifest.json"}
     for name, digest in manifest.files.items():
         assert digest == hashlib.sha256((registry.folder / name).read_bytes()).hexdigest()
     assert (manifest.format, manifest.version, manifest.name) == (1, 1, "shop")
@@ -65,6 +68,52 @@ def test_two_versions_stand_side_by_side_and_either_can_be_served(registry: Regi
     registry.verify(1)
     registry.verify(2)
     assert publish("three") == 3  # not the 2 that comes after the current one
+
+
+def test_a_roll_back_goes_to_what_was_served_before_and_forth_again(registry: Registry, publish: Publish) -> None:
+    for text in ("one", "two", "three"):
+        publish(text)
+    assert (registry.roll_back(), registry.current(), registry.previous()) == (2, 2, 3)
+    assert registry.roll_back() == 3
+    registry.roll_back()
+    assert publish("four") == 4
+    assert registry.roll_back() == 2  # not 3, which was left
+
+
+def test_without_a_release_before_there_is_no_roll_back(registry: Registry, publish: Publish) -> None:
+    publish("one")
+    with pytest.raises(ArtifactError, match="holds no release before 1, wanted one to go back to"):
+        registry.roll_back()
+    assert registry.current() == 1
+
+
+def test_a_damaged_release_is_not_gone_back_to(registry: Registry, publish: Publish) -> None:
+    publish("one")
+    publish("two")
+    (registry.model("ranker", 1) / "saved_model.pb").write_text("something else")
+    with pytest.raises(ArtifactError, match="the manifest of release 1 wants"):
+        registry.roll_back()
+    assert registry.current() == 2
+
+
+def test_tensorflow_serving_is_told_to_load_the_current_release_and_the_one_before(
+    registry: Registry, publish: Publish
+) -> None:
+    publish("one")
+    assert versions_to_load(registry) == {"retrieval": [1], "ranker": [1]}
+    publish("two")
+    publish("three")
+    assert versions_to_load(registry) == {"retrieval": [2, 3], "ranker": [2, 3]}
+    registry.roll_back()
+    assert versions_to_load(registry) == {"retrieval": [2, 3], "ranker": [2, 3]}
+
+
+def versions_to_load(registry: Registry) -> dict[str, list[int]]:
+    text = (registry.folder / MODELS_FILE).read_text()
+    parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    models = parsed.model_config_list.config
+    assert all(model.base_path == str(registry.folder.resolve() / "models" / model.name) for model in models)
+    return {model.name: list(model.model_version_policy.specific.versions) for model in models}
 
 
 def test_versions_are_numbers_not_words(registry: Registry, publish: Publish) -> None:
