@@ -14,7 +14,8 @@ from components.samples.plan import make_plan
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import BusinessStatistics, Catalogue, EventLog, FeatureSnapshot
 from components.schema.features import SnapshotFacts
-from components.schema.samples import SPLITS, schema_proto
+from components.schema.samples import SPLITS
+from components.schema.tfmd import schema_proto
 
 
 @tfx.component(use_beam=True)

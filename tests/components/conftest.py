@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from components.config import PipelineConfig, parse_config
-from components.schema.samples import feature_spec, schema_proto
+from components.schema.samples import feature_spec
+from components.schema.tfmd import schema_proto
 
 TYPES = ("buy", "view")
 

@@ -14,7 +14,8 @@ from tensorflow_transform.tf_metadata import schema_utils
 
 from components.features.user import UserPast
 from components.samples.beam import TFRECORD, make_samples
-from components.schema.samples import feature_spec, schema_proto
+from components.schema.samples import feature_spec
+from components.schema.tfmd import schema_proto
 
 Row = dict[str, Any]
 

@@ -8,6 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.config import PipelineConfig, parse_config
 from components.schema import samples as names
+from components.schema.tfmd import schema_proto
 
 Row = dict[str, Any]
 
@@ -85,7 +86,7 @@ def test_types_of_the_history() -> None:
 
 @pytest.fixture
 def features() -> dict[str, schema_pb2.Feature]:
-    return {feature.name: feature for feature in names.schema_proto(config(), ("view",)).feature}
+    return {feature.name: feature for feature in schema_proto(config(), ("view",)).feature}
 
 
 def test_the_schema_has_each_feature(features: dict[str, schema_pb2.Feature]) -> None:

@@ -16,7 +16,8 @@ from components.config import PipelineConfig, parse_config
 from components.errors import AnomalyError
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ValidationReport
-from components.schema.samples import SPLITS, feature_spec, schema_proto
+from components.schema.samples import SPLITS, feature_spec
+from components.schema.tfmd import schema_proto
 from components.validation.component import ValidationGate
 
 Sample = dict[str, list[Any] | None]  # None: the feature is missing
