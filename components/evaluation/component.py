@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from pydantic import TypeAdapter, ValidationError
 
 from components.config import PipelineConfig, parse_config
-from components.errors import raised_as_ours
+from components.errors import ArtifactError, raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
 from components.evaluation.queries import Queries, test_queries
@@ -26,6 +27,7 @@ from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
 from components.training.exported import read_examples
 
+EXPERIMENT_FILE = "experiment.json"
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
 
 
@@ -69,7 +71,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
         lists["last_release"] = _last_release_lists(Registry(Path(registry)), last_version, queries, items, k)
     judged = judge_systems(lists, queries, training, settings)
     judged["prediction"] = _judge_predictions(settings, parts, Path(examples.uri))
-    verdict = verdict_of(judged, settings, _ab_result(Path(registry)))
+    verdict = verdict_of(judged, settings, ab_result(Path(registry)))
     judged["verdict"] = verdict.to_dict()
     judged["samples"] = _samples(queries, made.ranked, made.scores, items)
     folder = Path(evaluation.uri)
@@ -116,10 +118,21 @@ def _judge_predictions(config: PipelineConfig, parts: FunnelParts, examples: Pat
     )
 
 
-def _ab_result(registry: Path) -> AbResult | None:
-    """The result of the running online experiment, where its analysis has left one beside the releases."""
-    path = registry / "experiment.json"
-    return AbResult(**json.loads(path.read_text())) if path.exists() else None
+def ab_result(registry: Path) -> AbResult | None:
+    """The result of the running online experiment, where its analysis has left one beside the releases.
+
+    Raises:
+      ArtifactError: the file holds something else.
+    """
+    path = registry / EXPERIMENT_FILE
+    if not path.exists():
+        return None
+    try:
+        return TypeAdapter(AbResult).validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ArtifactError(f"{path}: {key}: {first['msg']}; analyse the experiment again, or remove the file") from error
 
 
 def _samples(queries: Queries, ranked: np.ndarray, scores: np.ndarray, items: pa.Table) -> list[dict]:
