@@ -13,7 +13,7 @@ from components.config.dataset import (
     TaskConfig,
     UsersConfig,
 )
-from components.config.load import load_config, parse_config
+from components.config.load import load_config, load_settings, parse_config, parse_settings
 from components.config.pipeline import (
     EvaluationConfig,
     IndexConfig,
@@ -44,5 +44,7 @@ __all__ = [
     "UsersConfig",
     "ValidationConfig",
     "load_config",
+    "load_settings",
     "parse_config",
+    "parse_settings",
 ]

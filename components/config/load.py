@@ -1,14 +1,17 @@
-"""Read a config file; say exactly which key is wrong."""
+"""Read a file of settings; say exactly which key is wrong."""
 
 import difflib
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
 
 from components.config.pipeline import PipelineConfig
+from components.config.settings import Settings
 from components.errors import ConfigError
+
+S = TypeVar("S", bound=Settings)
 
 
 def load_config(path: Path) -> PipelineConfig:
@@ -17,30 +20,44 @@ def load_config(path: Path) -> PipelineConfig:
     Raises:
       ConfigError: the file is missing, is no YAML, or a key in it is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); wanted a YAML config, as `winnow init` writes"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
-    config = parse_config(text, origin=str(path))
+    config = load_settings(path, PipelineConfig, "a YAML config, as `winnow init` writes")
     return config.model_copy(update={"dataset": config.dataset.resolved(path.resolve().parent)})
 
 
 def parse_config(text: str, origin: str) -> PipelineConfig:
     """The settings in ``text``; ``origin`` names it in errors."""
+    return parse_settings(text, origin, PipelineConfig)
+
+
+def load_settings(path: Path, kind: type[S], wanted: str) -> S:
+    """Settings of any kind from the YAML file at ``path``; ``wanted`` says in errors what should lie there.
+
+    Raises:
+      ConfigError: the file is missing, is no YAML, or a key in it is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); wanted {wanted}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    return parse_settings(text, str(path), kind)
+
+
+def parse_settings(text: str, origin: str, kind: type[S]) -> S:
+    """Settings of any kind in YAML ``text``; ``origin`` names it in errors."""
     try:
         raw = yaml.load(text, _Loader)  # noqa: S506  a safe loader, of a stricter kind
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{origin}: found {_kind(raw)}, wanted a mapping with the keys name and dataset")
+        required = [name for name, field in kind.model_fields.items() if field.is_required()]
+        keys = f"the keys {' and '.join(required)}" if required else f"any of the keys {', '.join(kind.model_fields)}"
+        raise ConfigError(f"{origin}: found {_kind(raw)}, wanted a mapping with {keys}")
     try:
-        return PipelineConfig.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{origin}:\n" + "\n".join(_lines(error))) from error
+        raise ConfigError(f"{origin}:\n" + "\n".join(_lines(error, kind))) from error
 
 
 class _Loader(yaml.SafeLoader):
@@ -55,14 +72,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _lines(error: ValidationError) -> list[str]:
+def _lines(error: ValidationError, settings: type[Settings]) -> list[str]:
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
         kind, found = problem["type"], problem["input"]
         message = problem["msg"].removeprefix("Value error, ")
         if kind == "extra_forbidden":
-            known = _known_keys(problem["loc"][:-1])
+            known = _known_keys(settings, problem["loc"][:-1])
             close = difflib.get_close_matches(str(problem["loc"][-1]), known, 1)
             advice = f"did you mean {close[0]}?" if close else f"wanted one of: {', '.join(known)}"
             lines.append(f"  {key}: unknown key; {advice}")
@@ -75,15 +92,17 @@ def _lines(error: ValidationError) -> list[str]:
     return lines
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(kind: type[Settings], location: tuple[int | str, ...]) -> list[str]:
     """The keys of the section at ``location``."""
-    section: Any = PipelineConfig
+    section: Any = kind
     for part in location:
         if get_origin(section) is dict:
             section = get_args(section)[-1]
+        elif get_origin(section) is tuple:
+            section = get_args(section)[0]
         else:
             section = section.model_fields[part].annotation
-            if get_origin(section) is not dict:  # of `Section | None`, the section
+            if get_origin(section) not in (dict, tuple):  # of `Section | None`, the section
                 section = next((each for each in get_args(section) if hasattr(each, "model_fields")), section)
     return list(section.model_fields)
 

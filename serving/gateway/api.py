@@ -55,10 +55,20 @@ class RecommendRequest(Wire):
     events: list[SessionEvent] = Field(default=[], max_length=100)
 
 
+class Change(Wire):
+    """What one step of re-ranking has done to an item, and why; where the ranks are equal, it has changed the score."""
+
+    step: str
+    from_rank: int
+    to_rank: int
+    reason: str
+
+
 class Recommended(Wire):
     """One place of the list.
 
-    ``score`` orders the list; ``tasks`` are the predictions that it is made of; ``sources`` found the item.
+    ``score`` orders the list, till diversity, caps and pins move items; ``tasks`` are the ranker's predictions;
+    ``sources`` found the item; ``rerank`` says what re-ranking changed, step by step.
     """
 
     rank: int
@@ -67,6 +77,7 @@ class Recommended(Wire):
     score: float | None
     tasks: dict[str, float]
     sources: tuple[str, ...]
+    rerank: tuple[Change, ...] = ()
 
 
 class RecommendReply(Wire):

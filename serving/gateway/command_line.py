@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
+from components.config import load_settings
 from components.errors import ServingError, WinnowError
 from components.push.registry import Registry
 from serving.child_process import when_stdin_closes
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     """Serve the releases of a work directory, with what else is needed started beside it."""
     workdir: Path = flags.workdir
+    settings = _settings(flags.settings)
     registry = Registry((workdir / "releases").resolve())
     listening = stack.enter_context(_bound(flags.port))
     addresses = {"url": f"http://{LOOPBACK}:{listening.getsockname()[1]}"}
@@ -56,7 +58,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     if store_url is None:
         store_url = stack.enter_context(embedded_store(workdir / "state"))
     client = stack.enter_context(ModelClient(target))
-    gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", GatewaySettings())
+    gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings)
     stack.callback(gateway.close)
     print(json.dumps({**addresses, "release": gateway.version}), flush=True)
     uvicorn.Server(uvicorn.Config(create_app(gateway), log_level="warning", access_log=False)).run([listening])
@@ -77,6 +79,12 @@ def _bound(port: int) -> socket.socket:
         raise ServingError(f"--port: {port} cannot be listened on ({error.strerror}); choose another, or 0 for any") from error
 
 
+def _settings(file: Path | None) -> GatewaySettings:
+    if file is None:
+        return GatewaySettings()
+    return load_settings(file, GatewaySettings, "a YAML file of the gateway's settings")
+
+
 def _end(number: int, frame: object) -> None:
     """uvicorn raises the signal that ended it once more; what was started for it is to be ended too."""
     sys.exit(0)
@@ -90,5 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rest_api_port", type=int, default=0, help="of the embedded model server's REST API")
     parser.add_argument("--model_server", help="host:port of a gRPC API; by default an embedded server is started")
     parser.add_argument("--store_url", help="of Valkey or Redis; by default an embedded server is started")
+    parser.add_argument("--settings", type=Path, help="YAML file of what can be set; every key has a default")
     parser.add_argument("--stop_when_stdin_closes", action="store_true", help="end with the process that started it")
     return parser

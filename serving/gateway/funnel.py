@@ -1,4 +1,4 @@
-"""Recall → ranking, within a deadline, with something to fall back on at every stage."""
+"""Recall → ranking → re-ranking, within a deadline, with something to fall back on at every stage."""
 
 import time
 import uuid
@@ -17,6 +17,9 @@ from components.schema import samples as names
 from serving.gateway.api import Recommended, RecommendReply, RecommendRequest, SessionEvent
 from serving.gateway.recall import Candidates, Known, recall
 from serving.gateway.release import Release
+from serving.gateway.rerank.chain import explained, steps
+from serving.gateway.rerank.ranked import Context, Ranked
+from serving.gateway.rerank.rules import allowed
 from serving.gateway.settings import GatewaySettings
 from serving.inference import InferenceError, ModelClient
 from serving.state_store import StateStore
@@ -59,7 +62,9 @@ class Funnel:
     """Answers requests from one release; made anew when another takes its place."""
 
     def __init__(self, release: Release, models: ModelClient, store: StateStore, settings: GatewaySettings) -> None:
-        self.release, self._models, self._store, self._settings = release, models, store, settings
+        self._models, self._store, self._settings = models, store, settings
+        self._steps = steps(settings.rerank)
+        self.release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
 
     def warm_up(self, timeout_s: float = 60.0) -> None:
         """Ask both models once what they will be asked: the first run of a graph takes many times as long.
@@ -84,12 +89,13 @@ class Funnel:
         with progress.stage("recall"):
             candidates = self._candidates(request, user, inputs, left_out, progress)
         with progress.stage("ranking"):
-            ranked = self._ranked(candidates, inputs, request.count, progress)
+            ranked = self._ranked(candidates.rows, inputs, progress)
+        items = self._reranked(ranked, candidates, Context(self.release, now_ms, request.count), progress)
         progress.timings_ms["total"] = round((time.monotonic() - started) * 1000, 3)
         return RecommendReply(
             request_id=uuid.uuid4().hex,
             release=self.release.version,
-            items=ranked,
+            items=items,
             fallbacks=progress.fallbacks,
             timings_ms=progress.timings_ms,
         )
@@ -117,10 +123,18 @@ class Funnel:
         if request.candidates is not None:
             rows = self.release.rows(dict.fromkeys(request.candidates))
             rows = rows[~np.isin(rows, left_out)]
+            shown = self.release.allowed[rows]
+            if not shown.all():
+                progress.fallbacks.append(f"banned items and rules: left out {np.sum(~shown)} of {len(rows)} candidates")
+            rows = rows[shown]
             return Candidates(rows, [("request",)] * len(rows))
         history = self.release.rows(user.state.item_id[::-1])
         known = Known(self._embedding(inputs, progress), history, left_out)
-        return recall(self.release, known, self._settings.quotas, self.release.candidates)
+        found = recall(self.release, known, self._settings.quotas, self.release.candidates)
+        if len(found.rows) < request.count and self.release.allowed_share < 1:
+            progress.fallbacks.append(f"banned items and rules: left {len(found.rows)} of {request.count} items")
+        pinned = self.release.rows(self._settings.rerank.pinned)
+        return found.also(pinned[~np.isin(pinned, left_out) & self.release.allowed[pinned]], "pinned")
 
     def _embedding(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32] | None:
         left_s = progress.left_s(self._settings.budgets_ms.query_tower)
@@ -131,27 +145,43 @@ class Funnel:
 
         return _within(left_s, ask, progress, "query tower: recall without it")
 
-    def _ranked(self, candidates: Candidates, inputs: Inputs, count: int, progress: Progress) -> list[Recommended]:
-        ids = self.release.item_ids[candidates.rows]
+    def _ranked(self, rows: NDArray[np.int32], inputs: Inputs, progress: Progress) -> Ranked:
         left_s = progress.left_s(self._settings.budgets_ms.ranker)
 
         def ask() -> dict[str, NDArray[np.float32]]:
-            request = {**inputs, names.ITEM_ID: ids[np.newaxis]}
+            request = {**inputs, names.ITEM_ID: self.release.item_ids[rows][np.newaxis]}
             answer = self._models.predict("ranker", request, version=self.release.version, timeout_s=left_s)
             return {name: values[0] for name, values in answer.items()}
 
-        answer = _within(left_s, ask, progress, "ranker: the order of recall") if len(ids) else None
-        order = np.arange(len(ids)) if answer is None else np.argsort(-answer["score"], kind="stable")
+        answer = _within(left_s, ask, progress, "ranker: the order of recall") if len(rows) else None
+        if answer is None:
+            return Ranked.by_recall(rows)
+        return Ranked.by_score(rows, answer.pop("score").astype(np.float64), answer)
+
+    def _reranked(self, ranked: Ranked, candidates: Candidates, context: Context, progress: Progress) -> list[Recommended]:
+        first, trail = ranked, []
+        for step in self._steps:
+            if step.needs_tasks and not ranked.tasks:
+                progress.fallbacks.append(f"rerank.{step.name}: left out, there are no predictions")
+            elif not step.hard and progress.left_s(self._settings.deadline_ms) < LEAST_S:
+                progress.fallbacks.append(f"rerank.{step.name}: left out, there is no time")
+            else:
+                with progress.stage(f"rerank.{step.name}"):
+                    ranked = step.run(ranked, context)
+                trail.append((step.name, ranked))
+        sources = dict(zip(candidates.rows.tolist(), candidates.sources, strict=True))
+        changes = explained(first, trail, context.count)
         return [
             Recommended(
-                rank=rank,
-                item_id=ids[place],
-                title=self.release.titles[candidates.rows[place]],
-                score=None if answer is None else float(answer["score"][place]),
-                tasks={} if answer is None else {name: float(of[place]) for name, of in answer.items() if name != "score"},
-                sources=candidates.sources[place],
+                rank=place + 1,
+                item_id=self.release.item_ids[row],
+                title=self.release.titles[row],
+                score=float(ranked.score[place]) if ranked.tasks else None,
+                tasks={name: float(values[place]) for name, values in ranked.tasks.items()},
+                sources=sources[row],
+                rerank=changes[place],
             )
-            for rank, place in enumerate(order[:count], start=1)
+            for place, row in enumerate(ranked.rows[: context.count].tolist())
         ]
 
 

@@ -10,6 +10,7 @@ from serving.gateway.release import Release
 
 Rows = NDArray[np.int32]
 RECENT_ITEMS = 5
+MOST_OVERFETCH = 8  # where almost nothing may be shown, the lists that hold only what may be must do
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class Candidates:
 
     rows: Rows
     sources: list[tuple[str, ...]]
+
+    def also(self, rows: Rows, source: str) -> "Candidates":
+        """With those of ``rows`` that were not found, at the end."""
+        added = rows[~np.isin(rows, self.rows)]
+        return Candidates(np.concatenate([self.rows, added]), [*self.sources, *[(source,)] * len(added)])
 
 
 def two_tower(release: Release, known: Known, count: int) -> Rows:
@@ -64,14 +70,16 @@ SOURCES: Mapping[str, Callable[[Release, Known, int], Rows]] = {
 def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int) -> Candidates:
     """Each source's best up to its quota, then what is left of them in the order of the quotas, till ``count`` are found.
 
-    A source is asked for as many more as may have to be left out.
+    A source is asked for as many more as may have to be left out: those of the request, and those that the release
+    does not allow.
     """
     wanted = min(count, len(release.item_ids))
-    allowed = np.ones(len(release.item_ids), bool)
+    allowed = release.allowed.copy()
     allowed[known.left_out] = False
+    enough = int((wanted + len(known.left_out)) * min(MOST_OVERFETCH, 1 / max(release.allowed_share, 1e-9)))
     found: dict[str, Rows] = {}
     for name in quotas:
-        rows = SOURCES[name](release, known, wanted + len(known.left_out))
+        rows = SOURCES[name](release, known, enough)
         rows = rows[rows >= 0]
         found[name] = rows[allowed[rows]]
     finders: dict[int, list[str]] = {}

@@ -1,5 +1,6 @@
 """A published release in memory: what the gateway answers from, swapped as a whole."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,8 @@ class Release:
     Attributes:
       candidates: how many recalled items are ranked.
       item_ids: object [n] of str; vectors: float32 [n, dim]; index: over them.
+      items: the catalogue, with every item's features; event_counts: int64 [n]; events of the training split.
+      allowed: bool [n]; which rows may be shown at all.
       popular, trending, fresh: int32 [n]; rows by events of the training split in all, by those of the last week, and by the
         moment since when an item exists; best first.
     """
@@ -42,6 +45,9 @@ class Release:
     titles: list[str]
     vectors: NDArray[np.float32]
     index: Index
+    items: pa.Table
+    event_counts: NDArray[np.int64]
+    allowed: NDArray[np.bool_]
     popular: NDArray[np.int32]
     trending: NDArray[np.int32]
     fresh: NDArray[np.int32]
@@ -70,10 +76,26 @@ class Release:
             titles=items.column("title").to_pylist(),
             vectors=vectors,
             index=ScannIndex.load(bundle / "index", len(vectors)),
+            items=items.combine_chunks(),
+            allowed=np.ones(items.num_rows, bool),
             **_by_activity(bundle, items),
             users=read_users(bundle / "catalogue"),
             states=read_user_states(bundle / "features"),
         )
+
+    def restricted(self, allowed: NDArray[np.bool_]) -> Self:
+        """The same release, of which only these rows, bool [n], may be shown."""
+        lists = {name: getattr(self, name) for name in ("popular", "trending", "fresh")}
+        return dataclasses.replace(self, allowed=allowed, **{name: rows[allowed[rows]] for name, rows in lists.items()})
+
+    @cached_property
+    def allowed_share(self) -> float:
+        return float(self.allowed.mean()) if len(self.allowed) else 0.0
+
+    @cached_property
+    def created_ms(self) -> NDArray[np.int64]:
+        """int64 [n]; UTC."""
+        return self.items.column("created_ms").to_numpy()
 
     @cached_property
     def _row_of_item(self) -> dict[str, int]:
@@ -115,13 +137,15 @@ class Release:
         return state, tuple(kept["seen_item_id"])
 
 
-def _by_activity(bundle: Path, items: pa.Table) -> dict[str, NDArray[np.int32]]:
+def _by_activity(bundle: Path, items: pa.Table) -> dict[str, NDArray[Any]]:
     interactions = read_interactions(bundle / "features")
     row, moment = interactions.column("item_index").to_numpy(), interactions.column("timestamp_ms").to_numpy()
     since = pc.max(interactions.column("timestamp_ms")).as_py() - TREND_DAYS * MS_PER_DAY if len(moment) else 0
+    counts = np.bincount(row, minlength=items.num_rows)
     scores = {
-        "popular": np.bincount(row, minlength=items.num_rows),
+        "popular": counts,
         "trending": np.bincount(row[moment > since], minlength=items.num_rows),
         "fresh": items.column("created_ms").to_numpy(),
     }
-    return {name: np.argsort(-score, kind="stable").astype(np.int32) for name, score in scores.items()}
+    orders = {name: np.argsort(-score, kind="stable").astype(np.int32) for name, score in scores.items()}
+    return {"event_counts": counts, **orders}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.errors import ArtifactError, ServingError
+from components.errors import ArtifactError, ConfigError, ServingError
 from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
@@ -97,6 +97,7 @@ class Gateway:
 
     def _load(self, version: int) -> Funnel:
         release = Release.load(self._registry, version)
+        self._settings.rerank.check(release.config.dataset)
         for name in ("retrieval", "ranker"):
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
@@ -115,6 +116,6 @@ class Gateway:
                     continue
                 self._funnel = self._load(version)
                 _log.info("release %s is served", version)
-            except (ArtifactError, ServingError) as error:
+            except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused
                 _log.error("release %s is refused, %s stays: %s", version, self.version, error)

@@ -1,8 +1,12 @@
 """What can be set of the gateway; every key has a default."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from components.config.settings import Settings
+from serving.gateway.recall import SOURCES
+from serving.gateway.rerank.settings import RerankSettings
 
 
 class Budgets(Settings):
@@ -20,3 +24,10 @@ class GatewaySettings(Settings):
         default={"two_tower": 220, "similar_items": 40, "trending": 20, "popular": 20, "fresh": 10},
         description="how many candidates each source may bring before the others have brought theirs",
     )
+    rerank: RerankSettings = RerankSettings()
+
+    @model_validator(mode="after")
+    def _sources_exist(self) -> Self:
+        if unknown := sorted(set(self.quotas) - set(SOURCES)):
+            raise ValueError(f"quotas: unknown sources {unknown}; wanted some of: {', '.join(SOURCES)}")
+        return self

@@ -20,6 +20,8 @@ def release() -> Any:
         item_ids=np.array([f"i{n}" for n in range(7)], object),
         vectors=VECTORS,
         index=ExactIndex(VECTORS),
+        allowed=np.ones(7, bool),
+        allowed_share=1.0,
         popular=np.array([3, 2, 1, 0, 4, 5, 6], np.int32),
         trending=np.array([2, 3, 4, 5, 6, 0, 1], np.int32),
         fresh=np.array([0, 1, 2, 3, 4, 5, 6], np.int32),
@@ -56,6 +58,22 @@ def test_what_is_left_out_never_comes_back_and_is_made_up_for(release: Any) -> N
 def test_without_a_query_vector_the_other_sources_fill_the_list(release: Any) -> None:
     found = recall(release, known(history=[0]), {"two_tower": 5, "popular": 2}, 4)
     assert found.rows.tolist() == [3, 2, 1, 0]
+
+
+def test_what_the_release_does_not_allow_is_made_up_for(release: Any) -> None:
+    """Rows 4 to 6 are the nearest, and not allowed; what is asked for is found among the other four."""
+    release.allowed = np.array([True] * 4 + [False] * 3)
+    release.allowed_share = 4 / 7
+    # Two are asked for, so 2 · 7 / 4 = 3 are fetched, which are 6, 5, 4; popular items then fill the list.
+    assert recall(release, known([1.0, 0.0]), {"two_tower": 2, "popular": 2}, 2).rows.tolist() == [3, 2]
+    # Of four, 7 are fetched, and the nearest of those that are allowed come first.
+    assert recall(release, known([1.0, 0.0]), {"two_tower": 4, "fresh": 1}, 4).rows.tolist() == [3, 2, 1, 0]
+
+
+def test_items_from_elsewhere_come_last_and_once(release: Any) -> None:
+    found = recall(release, known([1.0, 0.0]), {"two_tower": 2}, 2).also(np.array([5, 0], np.int32), "pinned")
+    assert found.rows.tolist() == [6, 5, 0]
+    assert found.sources == [("two_tower",), ("two_tower",), ("pinned",)]
 
 
 def test_similar_items_take_turns(release: Any) -> None:
