@@ -28,37 +28,37 @@ class Picked(NamedTuple):
 def mmr_step(ranked: Ranked, context: Context, settings: Diversity) -> Ranked:
     if len(ranked.rows) < 2:
         return ranked
-    picked = mmr(relevance(ranked.score), _cosines(ranked, context), settings.relevance, context.count + SPARE_PLACES)
+    picked = mmr(relevance(ranked.score), _unit(ranked, context), settings.relevance, context.count + SPARE_PLACES)
     return _moved(ranked, picked, "at most {:.2f} alike to one above")
 
 
 def dpp_step(ranked: Ranked, context: Context, settings: Diversity) -> Ranked:
     if len(ranked.rows) < 2:
         return ranked
-    picked = dpp(relevance(ranked.score), _cosines(ranked, context), settings.relevance, context.count + SPARE_PLACES)
+    picked = dpp(relevance(ranked.score), _unit(ranked, context), settings.relevance, context.count + SPARE_PLACES)
     return _moved(ranked, picked, "{:.0%} of it is not in those above")
 
 
-def mmr(relevance: Floats, similarity: Floats, trade_off: float, places: int) -> Picked:
+def mmr(relevance: Floats, vectors: Floats, trade_off: float, places: int) -> Picked:
     """Maximal marginal relevance (Carbonell & Goldstein 1998): next is argmax λ · rel_i - (1 - λ) · max_{j above} sim_ij.
 
     Args:
-      relevance: float64 [n]; similarity: float64 [n, n]; trade_off: λ.
+      relevance: float64 [n]; vectors: float64 [n, dim], of unit length, sim their dot products; trade_off: λ.
     """
     places = min(places, len(relevance))
     order, measure = np.empty(places, np.intp), np.zeros(places)
-    penalty = (1 - trade_off) * similarity
-    gain = trade_off * relevance
-    highest = np.zeros(len(relevance))  # the penalty so far; of the first place, where nothing is above, none
+    gain = trade_off / (1 - trade_off) * relevance  # in units of similarity
+    alike = np.zeros(len(relevance))  # to those above, the most; where none are above, 0
     for place in range(places):
-        best = int(np.argmax(gain - highest))
-        order[place], measure[place] = best, highest[best] / (1 - trade_off)
+        best = int(np.argmax(gain - alike))
+        order[place], measure[place] = best, alike[best]
         gain[best] = -np.inf
-        highest = np.maximum(highest, penalty[best]) if place else penalty[best]
+        to_best = vectors @ vectors[best]
+        alike = np.maximum(alike, to_best) if place else to_best
     return Picked(order, measure)
 
 
-def dpp(relevance: Floats, similarity: Floats, trade_off: float, places: int) -> Picked:
+def dpp(relevance: Floats, vectors: Floats, trade_off: float, places: int) -> Picked:
     """Greedy MAP of a determinantal point process by incremental Cholesky (Chen, Zhang & Zhou 2018, algorithm 1).
 
     Next is the item that adds most to θ · Σ rel_i + (1 - θ) · log det S, the paper's trade-off of both, so
@@ -66,7 +66,7 @@ def dpp(relevance: Floats, similarity: Floats, trade_off: float, places: int) ->
     where nothing is left that those above do not span.
 
     Args:
-      relevance: float64 [n]; similarity: float64 [n, n], S, positive semidefinite with a diagonal of ones; trade_off: θ.
+      relevance: float64 [n]; vectors: float64 [n, dim], of unit length, S their dot products; trade_off: θ.
     """
     places = min(places, len(relevance))
     order, measure = np.empty(places, np.intp), np.empty(places)
@@ -79,7 +79,7 @@ def dpp(relevance: Floats, similarity: Floats, trade_off: float, places: int) ->
         if gain[best] == -np.inf:
             return Picked(order[:place], measure[:place])
         order[place], measure[place] = best, volume[best]
-        row = (similarity[best] - factor[:place, best] @ factor[:place]) / np.sqrt(volume[best])
+        row = (vectors @ vectors[best] - factor[:place, best] @ factor[:place]) / np.sqrt(volume[best])
         factor[place] = row
         volume -= row**2
         gain[best] = -np.inf
@@ -92,13 +92,10 @@ def relevance(score: Floats) -> Floats:
     return (score - low) / (high - low) if high > low else np.zeros(len(score))
 
 
-def _cosines(ranked: Ranked, context: Context) -> Floats:
-    """[n, n]; an item without a vector is like itself alone."""
+def _unit(ranked: Ranked, context: Context) -> Floats:
+    """The items' vectors at unit length; one of length 0 stays, and is like no other."""
     vectors = context.release.vectors[ranked.rows].astype(np.float64)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, 1.0)
-    return cosines
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _moved(ranked: Ranked, picked: Picked, wording: str) -> Ranked:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.settings import Cap
@@ -77,5 +79,10 @@ def pinned_order(count: int, at: Mapping[int, int]) -> list[int]:
 
 
 def _values(context: Context, feature: str, ranked: Ranked) -> list[Values]:
-    found = context.release.items.column(feature).take(ranked.rows).to_pylist()
-    return [() if value is None else value if isinstance(value, list) else (value,) for value in found]
+    """By whole columns: to make a Python object of each item's list takes ten times as long."""
+    taken = context.release.items.column(feature).take(ranked.rows).combine_chunks()
+    if not pa.types.is_list(taken.type):
+        return [() if value is None else (value,) for value in taken.to_numpy(zero_copy_only=False)]
+    flat = taken.flatten().to_numpy(zero_copy_only=False).tolist()
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(taken), 0)).tolist()
+    return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

@@ -13,14 +13,14 @@ from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.settings import Diversity
 
 
-def cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit @ unit.T
+def unit(*vectors: list[float]) -> NDArray[np.float64]:
+    of = np.array(vectors, np.float64)
+    return of / np.linalg.norm(of, axis=1, keepdims=True)
 
 
 def a_list(seed: int, count: int = 12, dim: int = 6) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rng = np.random.default_rng(seed)
-    return rng.random(count), cosines(rng.normal(size=(count, dim)))
+    return rng.random(count), unit(*rng.normal(size=(count, dim)))
 
 
 def test_mmr_by_hand() -> None:
@@ -28,15 +28,16 @@ def test_mmr_by_hand() -> None:
 
     A comes first. Then B: 0.45 - 0.5 · 0.8 = 0.05, C: 0.3 - 0 = 0.3, so C, of which nothing like it is above; then B, like A.
     """
-    similarity = np.array([[1, 0.8, 0], [0.8, 1, 0.5], [0, 0.5, 1]])
-    order, alike = mmr(np.array([1.0, 0.9, 0.6]), similarity, 0.5, 3)
+    vectors = np.linalg.cholesky(np.array([[1, 0.8, 0], [0.8, 1, 0.5], [0, 0.5, 1]]))  # their dot products are the matrix
+    order, alike = mmr(np.array([1.0, 0.9, 0.6]), vectors, 0.5, 3)
     assert order.tolist() == [0, 2, 1]
     assert alike.tolist() == pytest.approx([0, 0, 0.8])
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_mmr_is_its_definition(seed: int) -> None:
-    rel, similarity = a_list(seed)
+    rel, vectors = a_list(seed)
+    similarity = vectors @ vectors.T
     trade_off = 0.1 + 0.04 * seed
     chosen: list[int] = []
     while len(chosen) < 8:
@@ -46,13 +47,12 @@ def test_mmr_is_its_definition(seed: int) -> None:
             if i not in chosen
         }
         chosen.append(max(value, key=value.__getitem__))
-    assert mmr(rel, similarity, trade_off, 8).order.tolist() == chosen
+    assert mmr(rel, vectors, trade_off, 8).order.tolist() == chosen
 
 
 def test_dpp_by_hand() -> None:
     """All equally relevant: the first is taken, then the one that spans the largest square with it: at a right angle."""
-    similarity = cosines(np.array([[1, 0], [1, 1], [0, 2], [1, -0.1]]))
-    order, new = dpp(np.zeros(4), similarity, 0.5, 2)
+    order, new = dpp(np.zeros(4), unit([1, 0], [1, 1], [0, 2], [1, -0.1]), 0.5, 2)
     assert order.tolist() == [0, 2]
     assert new.tolist() == pytest.approx([1, 1])
 
@@ -60,7 +60,8 @@ def test_dpp_by_hand() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_dpp_adds_most_to_the_objective_each_time(seed: int) -> None:
     """θ Σ rel + (1 - θ) log det S, the determinant computed anew for every item that could be next."""
-    rel, similarity = a_list(seed)
+    rel, vectors = a_list(seed)
+    similarity = vectors @ vectors.T
     trade_off = 0.1 + 0.04 * seed
     chosen: list[int] = []
     for _ in range(5):
@@ -69,7 +70,7 @@ def test_dpp_adds_most_to_the_objective_each_time(seed: int) -> None:
             of = [*chosen, i]
             value[i] = trade_off * rel[of].sum() + (1 - trade_off) * np.linalg.slogdet(similarity[np.ix_(of, of)])[1]
         chosen.append(max(value, key=value.__getitem__))
-    order, new = dpp(rel, similarity, trade_off, 5)
+    order, new = dpp(rel, vectors, trade_off, 5)
     assert order.tolist() == chosen
     assert np.prod(new) == pytest.approx(np.linalg.det(similarity[np.ix_(chosen, chosen)]))
 
@@ -78,9 +79,10 @@ def test_dpp_adds_most_to_the_objective_each_time(seed: int) -> None:
 def test_dpp_is_near_the_best_of_all_sets(seed: int) -> None:
     """Of all sets of three that hold the best item, which greed takes first, its set has at least 3/4 of the largest
     determinant of the kernel exp(rel_i / 2) · S_ij · exp(rel_j / 2)."""
-    rel, similarity = a_list(seed, count=8)
+    rel, vectors = a_list(seed, count=8)
+    similarity = vectors @ vectors.T
     rel[0] = 2.0
-    order, _ = dpp(rel, similarity, 0.5, 3)
+    order, _ = dpp(rel, vectors, 0.5, 3)
 
     def determinant(of: tuple[int, ...]) -> float:
         return float(np.exp(rel[list(of)].sum()) * np.linalg.det(similarity[np.ix_(of, of)]))
@@ -92,14 +94,14 @@ def test_dpp_is_near_the_best_of_all_sets(seed: int) -> None:
 
 def test_dpp_ends_where_nothing_new_is_left() -> None:
     """Four vectors of a plane span it with two."""
-    order, _ = dpp(np.array([1.0, 0.9, 0.8, 0.7]), cosines(np.array([[1, 0], [1, 0], [1, 1], [3, 1]])), 0.5, 4)
+    order, _ = dpp(np.array([1.0, 0.9, 0.8, 0.7]), unit([1, 0], [1, 0], [1, 1], [3, 1]), 0.5, 4)
     assert len(order) == 2
     assert order[0] == 0
 
 
 def test_dpp_passes_over_a_copy_however_relevant() -> None:
     """θ = 0.99 makes relevance 1 worth e^99; a copy of what is above still adds no volume at all."""
-    order, _ = dpp(np.array([1.0, 1.0, 0.0]), cosines(np.array([[1, 0], [1, 0], [0, 1]])), 0.99, 3)
+    order, _ = dpp(np.array([1.0, 1.0, 0.0]), unit([1, 0], [1, 0], [0, 1]), 0.99, 3)
     assert order.tolist() == [0, 2]
 
 
