@@ -66,6 +66,8 @@ SOURCES: Mapping[str, Callable[[Release, Known, int], Rows]] = {
     "fresh": lambda release, known, count: release.fresh[:count],
 }
 
+WITHOUT_MODELS = frozenset({"trending", "popular", "fresh"})  # these always find something
+
 
 def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int) -> Candidates:
     """Each source's best up to its quota, then what is left of them in the order of the quotas, till ``count`` are found.

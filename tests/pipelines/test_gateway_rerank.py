@@ -115,7 +115,7 @@ def test_diversity_lets_other_items_in(gateway_with: Callable[..., Ask], plain: 
     for item in moved:
         [change] = item["rerank"]
         assert ids(plain)[change["from_rank"] - 1 : change["from_rank"]] in ([item["item_id"]], [])  # [] past the 30th
-        assert "alike to one above" in change["reason"]
+        assert "with those above" in change["reason"]
 
 
 def test_rules_keep_the_list_full_where_they_can_and_say_where_they_cannot(

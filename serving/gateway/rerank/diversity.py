@@ -29,7 +29,7 @@ def mmr_step(ranked: Ranked, context: Context, settings: Diversity) -> Ranked:
     if len(ranked.rows) < 2:
         return ranked
     picked = mmr(relevance(ranked.score), _unit(ranked, context), settings.relevance, context.count + SPARE_PLACES)
-    return _moved(ranked, picked, "at most {:.2f} alike to one above")
+    return _moved(ranked, picked, "cosine of at most {:.2f} with those above")
 
 
 def dpp_step(ranked: Ranked, context: Context, settings: Diversity) -> Ranked:

@@ -46,6 +46,8 @@ def test_the_example_fits_the_example_data_set() -> None:
         ({"deadline": 5}, "  deadline: unknown key; did you mean deadline_ms?"),
         ({"deadline_ms": 0}, "  deadline_ms: found 0, input should be greater than 0"),
         ({"quotas": {"two_towers": 5}}, "  (whole file): quotas: unknown sources ['two_towers']; wanted some of: two_tower,"),
+        ({"quotas": {"popular": -1}}, "  quotas.popular: found -1, input should be greater than or equal to 0"),
+        ({"quotas": {"two_tower": 5}}, "quotas: found two_tower, of which a new visitor may get nothing when the models"),
         ({"rerank": {"divers": {}}}, "  rerank.divers: unknown key; did you mean diversity?"),
         ({"rerank": {"diversity": {"method": "mrr"}}}, "  rerank.diversity.method: found 'mrr', input should be 'mmr' or"),
         ({"rerank": {"caps": [{"feature": "a", "mots": 3}]}}, "  rerank.caps.0.mots: unknown key; did you mean most?"),

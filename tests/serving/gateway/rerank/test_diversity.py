@@ -123,9 +123,9 @@ def test_a_step_moves_a_copy_down_and_says_why(method: Any, step: Any) -> None:
     after = step(ranked, context(vectors, 4), Diversity(method=method, relevance=0.4))
     assert after.rows.tolist() == [0, 2, 3, 1]
     assert after.score.tolist() == [4.0, 3.0, 1.0, 3.9]
-    why = {"mmr": "at most 0.00 alike to one above", "dpp": "100% of it is not in those above"}
+    why = {"mmr": "cosine of at most 0.00 with those above", "dpp": "100% of it is not in those above"}
     assert after.reason(2) == why[method]
-    copy = {"mmr": "at most 1.00 alike to one above", "dpp": "others took the first places"}
+    copy = {"mmr": "cosine of at most 1.00 with those above", "dpp": "others took the first places"}
     assert after.reason(1) == copy[method]
 
 
