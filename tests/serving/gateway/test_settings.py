@@ -11,7 +11,7 @@ from components.errors import ConfigError
 from serving.gateway.command_line import main
 from serving.gateway.settings import GatewaySettings
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "infra/config/gateway.yaml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "infra/config/gateway/movielens-100k.yaml"
 MOVIES = Path(__file__).resolve().parents[3] / "infra/config/movielens-100k.yaml"
 DATASET = DatasetConfig.model_validate(
     {
