@@ -122,13 +122,16 @@ def serve(
     port: Annotated[int, typer.Option(min=1, help="Port of the gateway: recommendations and events.")] = PORT,
     grpc_port: Annotated[int, typer.Option(min=1, help="Port of the models' gRPC API.")] = GRPC_PORT,
     rest_port: Annotated[int, typer.Option(min=1, help="Port of the models' REST API.")] = REST_PORT,
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML file of the gateway's settings: deadline, recall, re-ranking.")
+    ] = None,
 ) -> None:
     """Serve recommendations, and the models with TensorFlow Serving's API, on this machine only, until interrupted.
 
     A release that a later run publishes is taken up without a pause; `winnow rollback` goes back to the one before.
     """
     with failing_clearly():
-        command = serving_command(workdir, port, grpc_port, rest_port)
+        command = serving_command(workdir, port, grpc_port, rest_port, settings)
         gateway = f"http://127.0.0.1:{port}"
         typer.echo(
             f"gateway {gateway}   models: REST http://127.0.0.1:{rest_port}, gRPC 127.0.0.1:{grpc_port}   Ctrl-C ends all"

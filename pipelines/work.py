@@ -67,7 +67,7 @@ def outcome(workdir: Path) -> dict[str, Any]:
     return {**release, "query_count": judged["query_count"], "ndcg@10": metrics}
 
 
-def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int) -> list[str]:
+def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int, settings: Path | None) -> list[str]:
     """The command line of a gateway and a model server for the releases of ``workdir``.
 
     Raises:
@@ -76,7 +76,7 @@ def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int) ->
     _current(workdir)
     return [
         sys.executable, "-m", "serving.gateway", f"--workdir={workdir}", f"--port={port}", f"--grpc_port={grpc_port}",
-        f"--rest_api_port={rest_port}",
+        f"--rest_api_port={rest_port}", *([f"--settings={settings}"] if settings else []),
     ]  # fmt: skip
 
 
