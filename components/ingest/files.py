@@ -44,7 +44,7 @@ def table_files(table: TableConfig, key: str) -> list[Path]:
     """
     path = table.path
     if path.is_dir():
-        files = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith((".", "_")))
+        files = sorted(_files_in(path))
     elif "*" in path.name:
         files = sorted(path.parent.glob(path.name))
     else:
@@ -52,6 +52,17 @@ def table_files(table: TableConfig, key: str) -> list[Path]:
     if not files:
         raise DataError(f"{key}.path: found no file at {path}; wanted a file, a folder of files, or a pattern with *")
     return files
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """The folder's files and those of its partitions (``day=2026-01-31/``), hidden ones left out."""
+    for each in folder.iterdir():
+        if each.name.startswith((".", "_")):
+            continue
+        if each.is_dir() and "=" in each.name:
+            yield from _files_in(each)
+        elif each.is_file():
+            yield each
 
 
 def fingerprint(files: Sequence[Path]) -> str:

@@ -22,6 +22,7 @@ from serving.gateway.app import create_app
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
+from serving.log_writer.process import embedded_log_writer
 from serving.model_server.process import EmbeddedServer
 
 LOOPBACK = "127.0.0.1"
@@ -57,6 +58,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
         addresses |= {"rest_url": server.rest_url, "grpc_target": target}
     if store_url is None:
         store_url = stack.enter_context(embedded_store(workdir / "state"))
+        stack.enter_context(embedded_log_writer(workdir, store_url, workdir / "log-writer.log"))
     client = stack.enter_context(ModelClient(target))
     gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings)
     stack.callback(gateway.close)
@@ -97,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grpc_port", type=int, default=0, help="of the embedded model server's gRPC API")
     parser.add_argument("--rest_api_port", type=int, default=0, help="of the embedded model server's REST API")
     parser.add_argument("--model_server", help="host:port of a gRPC API; by default an embedded server is started")
-    parser.add_argument("--store_url", help="of Valkey or Redis; by default an embedded server is started")
+    parser.add_argument("--store_url", help="of Valkey or Redis; by default an embedded server is started, and a log writer")
     parser.add_argument("--settings", type=Path, help="YAML file of what can be set; every key has a default")
     parser.add_argument("--stop_when_stdin_closes", action="store_true", help="end with the process that started it")
     return parser

@@ -78,8 +78,10 @@ class Funnel:
         self._models.predict("retrieval", inputs, version=release.version, timeout_s=timeout_s)
         self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
 
-    def recommend(self, request: RecommendRequest, now_ms: int) -> RecommendReply:
-        """A list for the request, never empty while the catalogue holds an item that may be shown."""
+    def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
+        """A list for the request, never empty while the catalogue holds an item that may be shown; and what the models were
+        asked with.
+        """
         started = time.monotonic()
         progress = Progress(started + self._settings.deadline_ms / 1000)
         with progress.stage("state"):
@@ -92,13 +94,14 @@ class Funnel:
             ranked = self._ranked(candidates.rows, inputs, progress)
         items = self._reranked(ranked, candidates, Context(self.release, now_ms, request.count), progress)
         progress.timings_ms["total"] = round((time.monotonic() - started) * 1000, 3)
-        return RecommendReply(
+        reply = RecommendReply(
             request_id=uuid.uuid4().hex,
             release=self.release.version,
             items=items,
             fallbacks=progress.fallbacks,
             timings_ms=progress.timings_ms,
         )
+        return reply, inputs
 
     def _user(self, request: RecommendRequest, progress: Progress) -> User:
         """The user's state from the store, else from the release's snapshot, with the request's own events folded in."""

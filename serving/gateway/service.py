@@ -12,6 +12,7 @@ from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
 from serving.gateway.funnel import Funnel
+from serving.gateway.logged import event_record, shown_record
 from serving.gateway.release import Release
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
@@ -53,10 +54,9 @@ class Gateway:
 
     def recommend(self, request: RecommendRequest) -> RecommendReply:
         now_ms = time.time_ns() // 1_000_000
-        reply = self._funnel.recommend(request, now_ms)
-        self._stream.append(
-            {"kind": "shown", "timestamp_ms": now_ms, "user_id": request.user_id, **reply.model_dump(mode="json")}
-        )
+        funnel = self._funnel
+        reply, inputs = funnel.recommend(request, now_ms)
+        self._stream.append(shown_record(request, reply, inputs, funnel.release.config, now_ms))
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:
@@ -71,8 +71,9 @@ class Gateway:
             if event.type in funnel.release.form.types:
                 by_user.setdefault(event.user_id, []).append(event)
         folded_count = sum(self._fold(funnel.release, user, of_user) for user, of_user in by_user.items())
+        now_ms = time.time_ns() // 1_000_000
         for event in events:
-            self._stream.append({"kind": "event", **event.model_dump(mode="json")})
+            self._stream.append(event_record(event, funnel.release.config, now_ms))
         known = sum(map(len, by_user.values()))
         return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
 

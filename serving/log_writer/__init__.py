@@ -1,0 +1,1 @@
+"""The writer of the online log: event stream → Parquet, every entry exactly once."""

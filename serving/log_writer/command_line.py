@@ -1,0 +1,79 @@
+"""The command line: one writer, until it is told to end."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from components.errors import WinnowError
+from serving.log_writer.group import WriterGroup
+from serving.log_writer.online_log import OnlineLog
+from serving.log_writer.settings import LogWriterSettings
+from serving.log_writer.writer import LogWriter
+
+FOLDER = "online-log"
+_DEFAULTS = LogWriterSettings()
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write until SIGTERM or SIGINT, then what is gathered; the exit status."""
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    try:
+        settings = LogWriterSettings(
+            max_entries=flags.max_entries, max_wait_s=flags.max_wait_s, claim_after_s=flags.claim_after_s
+        )
+    except ValidationError as error:
+        parser.error(error.errors()[0]["msg"])
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    if flags.stop_when_stdin_closes:
+        threading.Thread(target=_wait_for_end_of_stdin, args=(ending,), daemon=True).start()
+    group = WriterGroup(flags.store_url, flags.consumer)
+    writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER), settings)
+    try:
+        writer.run(ending)
+    except WinnowError as error:
+        print(f"log writer: {error}", file=sys.stderr)
+        return error.exit_code
+    finally:
+        group.close()
+        _log.info("%s entries written, %s of them no records; %s lost", *_counts(writer))
+    return 0
+
+
+def _counts(writer: LogWriter) -> tuple[int, int, int]:
+    return writer.written_count, writer.rejected_count, writer.lost_count
+
+
+def _wait_for_end_of_stdin(ending: threading.Event) -> None:
+    # Not sys.stdin: a thread that waits within its lock when the interpreter ends would bring the process down.
+    while os.read(0, 1):
+        pass
+    ending.set()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m serving.log_writer", description=__doc__)
+    parser.add_argument("--workdir", type=Path, required=True, help=f"{FOLDER}/ is written in it")
+    parser.add_argument("--store_url", required=True, help="of the Valkey or Redis that holds the event stream")
+    parser.add_argument(
+        "--consumer", default=socket.gethostname(), help="this writer's name; each of several needs its own, and keeps it"
+    )
+    parser.add_argument("--max_entries", type=int, default=_DEFAULTS.max_entries, help="that are gathered for a file")
+    parser.add_argument("--max_wait_s", type=float, default=_DEFAULTS.max_wait_s, help="until a smaller file is written")
+    parser.add_argument(
+        "--claim_after_s", type=float, default=_DEFAULTS.claim_after_s, help="until a silent writer's entries are taken over"
+    )
+    parser.add_argument("--stop_when_stdin_closes", action="store_true", help="end with the process that started this one")
+    return parser

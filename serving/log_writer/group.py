@@ -1,0 +1,136 @@
+"""One consumer of the stream's group of writers: each entry goes to one of them, and stays theirs until it is acknowledged."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from components.errors import ServingError
+from serving.event_stream import STREAM
+
+GROUP = "log-writer"
+NEW = ">"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What one call has brought.
+
+    Attributes:
+      entries: stream id → record in JSON.
+      trimmed: ids of entries that some consumer was given and that the stream has since dropped.
+      missed_count: entries that the stream dropped before anyone was given them.
+    """
+
+    entries: dict[str, str]
+    trimmed: tuple[str, ...] = ()
+    missed_count: int = 0
+
+
+class WriterGroup:
+    """
+    Args:
+      url: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
+      consumer: who this writer is; after a restart under the same name it is first given what it had not acknowledged.
+    """
+
+    def __init__(self, url: str, consumer: str, timeout_s: float = 5.0) -> None:
+        self._client: Any = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),  # the writer waits in its own way, and can be ended meanwhile
+            decode_responses=True,
+            encoding_errors="backslashreplace",  # what is no text is no record either, and must not stop those behind it
+        )
+        self._consumer = consumer
+        self._after: str | None = "0"  # of this consumer's own unacknowledged entries; None: it has them all
+
+    def read(self, count: int) -> Delivered:
+        """Up to ``count`` entries: first those that this consumer was given before, then new ones. Does not wait for any.
+
+        Raises:
+          ServingError: the store does not answer.
+        """
+        return self._asked(lambda: self._read(count))
+
+    def claim(self, count: int, idle_s: float) -> Delivered:
+        """Take over entries that a consumer, maybe a dead one, has had for ``idle_s`` without acknowledging them.
+
+        Raises:
+          ServingError: the store does not answer.
+        """
+
+        def claim() -> Delivered:
+            _, pairs, trimmed = self._client.xautoclaim(
+                STREAM, GROUP, self._consumer, min_idle_time=int(idle_s * 1000), count=count
+            )
+            claimed = _delivered(pairs)
+            return Delivered(claimed.entries, (*claimed.trimmed, *trimmed))
+
+        return self._asked(claim)
+
+    def acknowledge(self, ids: Sequence[str]) -> None:
+        """
+        Raises:
+          ServingError: the store does not answer.
+        """
+        if ids:
+            self._asked(lambda: self._client.xack(STREAM, GROUP, *ids))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _read(self, count: int) -> Delivered:
+        if self._after is not None:
+            pairs = _pairs(self._client.xreadgroup(GROUP, self._consumer, {STREAM: self._after}, count=count))
+            self._after = pairs[-1][0] if pairs else None
+            if pairs:
+                return _delivered(pairs)
+        with self._client.pipeline(transaction=True) as pipeline:  # nothing is trimmed between the three
+            pipeline.xinfo_stream(STREAM)
+            pipeline.xinfo_groups(STREAM)
+            pipeline.xreadgroup(GROUP, self._consumer, {STREAM: NEW}, count=count)
+            stream, groups, new = pipeline.execute()
+        return _delivered(_pairs(new), _missed_count(stream, groups))
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """The store's answer; one that knows no group, being new or having lost its data, is given one first."""
+        try:
+            try:
+                return ask()
+            except redis.ResponseError as error:
+                if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                    raise
+            self._make_group()
+            return ask()
+        except redis.RedisError as error:
+            raise ServingError(f"the event stream does not answer: {error}") from error
+
+    def _make_group(self) -> None:
+        try:  # from the stream's beginning: records may have come before the first writer
+            self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True, entries_read=0)
+        except redis.ResponseError as error:
+            if "BUSYGROUP" not in str(error):  # another writer was faster
+                raise
+        self._after = "0"
+
+
+def _pairs(answer: Any) -> list[tuple[str, dict[str, str] | None]]:
+    return [pair for _, pairs in answer or () for pair in pairs]
+
+
+def _delivered(pairs: Sequence[tuple[str, dict[str, str] | None]], missed_count: int = 0) -> Delivered:
+    entries = {entry: fields.get("record", json.dumps(fields)) for entry, fields in pairs if fields}
+    return Delivered(entries, tuple(entry for entry, fields in pairs if not fields), missed_count)
+
+
+def _missed_count(stream: dict[str, Any], groups: Sequence[dict[str, Any]]) -> int:
+    """Entries trimmed in all, less those that the group has been given."""
+    read = next(group["entries-read"] for group in groups if group["name"] == GROUP)
+    return max(0, stream["entries-added"] - stream["length"] - (read or 0))

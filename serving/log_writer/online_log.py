@@ -1,0 +1,138 @@
+"""The online log on disk: Parquet files of the stream's entries, each entry in them exactly once.
+
+    online-log/events/day=2026-01-31/part-<first id>_<last id>.parquet    what Ingest reads
+    online-log/shown/day=2026-01-31/part-<first id>_<last id>.parquet     the lists, with scores and features
+    online-log/rejects/day=2026-01-31/part-<first id>_<last id>.parquet   what is no record
+
+The day is the UTC day on which an entry came into the stream, so that a day that is over gets no more files, however late
+its events were told of; Ingest sorts them by their own time.
+
+An entry is in the log if its id is in a file, and nowhere else is that written down: a crash at any moment leaves nothing to
+mend. Names bound the ids in a file, so that only those that could hold an entry are looked into, which are none as long as
+one writer goes forward. Writers of one log take turns by a lock, which the file system must honour between machines.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.errors import ArtifactError, ServingError
+from components.schema.events import MS_PER_DAY, day_name
+from serving.log_writer.tables import EVENTS, REJECTS, SHOWN, STREAM_ID, to_tables
+
+PARTIAL = ".part.parquet"
+StreamId = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Rows that one call has added, by table; entries that were there already add none."""
+
+    events: int = 0
+    shown: int = 0
+    rejects: int = 0
+
+
+class OnlineLog:
+    """Threads and processes may write to one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, entries: Mapping[str, str]) -> Appended:
+        """Put entries (stream id → record in JSON) on disk, for good when this returns; those that are there are passed over.
+
+        Raises:
+          ServingError: the disk takes nothing more; some of the entries may be on it, and all may be given again.
+          ArtifactError: a file of the log cannot be read.
+        """
+        by_day: dict[int, dict[str, str]] = {}
+        for entry in sorted(entries, key=_parsed):
+            by_day.setdefault(_parsed(entry)[0] // MS_PER_DAY, {})[entry] = entries[entry]
+        counts = dict.fromkeys((EVENTS, SHOWN, REJECTS), 0)
+        try:
+            with self._turn():
+                for day, of_day in by_day.items():
+                    for table, rows in to_tables(of_day).items():
+                        counts[table] += _write(self._folder / table / day_name(day), rows)
+        except OSError as error:
+            raise ServingError(f"{self._folder}: the log cannot be written ({error.strerror or error})") from error
+        return Appended(**counts)
+
+    def holds(self, ids: Iterable[str]) -> set[str]:
+        """Those of the stream ids whose entries are in the log."""
+        wanted = pa.array(list(ids), pa.string())
+        found: set[str] = set()
+        for folder in self._folder.glob("*/day=*"):
+            found.update(_held(folder, wanted).to_pylist())
+        return found
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _write(folder: Path, rows: pa.Table) -> int:
+    """Write the rows whose entries no file of the folder holds; how many there were."""
+    rows = rows.filter(pc.invert(pc.is_in(rows.column(STREAM_ID), _held(folder, rows.column(STREAM_ID)))))
+    if not rows.num_rows:
+        return 0
+    ids = rows.column(STREAM_ID)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / PARTIAL
+    try:
+        with partial.open("wb") as file:
+            pq.write_table(rows, file, compression="zstd", compression_level=1)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / f"part-{ids[0].as_py()}_{ids[-1].as_py()}.parquet")
+    except OSError:
+        partial.unlink(missing_ok=True)  # a disk that is full needs the room
+        raise
+    for each in (folder, folder.parent, folder.parent.parent):  # names are the folders' content
+        _sync(each)
+    return int(rows.num_rows)
+
+
+def _held(folder: Path, ids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Those of the ids that are in files of the folder."""
+    moments = [_parsed(each) for each in pc.unique(ids).to_pylist()]
+    found: list[str] = []
+    for path in folder.glob("part-*.parquet") if moments else ():
+        first, last = map(_parsed, path.stem.removeprefix("part-").split("_"))
+        if first <= max(moments) and last >= min(moments):
+            found += pc.unique(_ids(path)).to_pylist()
+    return pc.unique(ids.filter(pc.is_in(ids, pa.array(found, pa.string()))))
+
+
+def _ids(path: Path) -> pa.ChunkedArray:
+    try:
+        return pq.ParquetFile(path).read([STREAM_ID]).column(STREAM_ID)
+    except pa.ArrowException as error:
+        raise ArtifactError(
+            f"{path}: cannot be read ({error}), so that what it holds is not known; bring it back, or move it away, whereupon "
+            "entries that are still in the stream are written again"
+        ) from error
+
+
+def _parsed(stream_id: str) -> StreamId:
+    moment_ms, number = stream_id.split("-")
+    return int(moment_ms), int(number)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,190 @@
+"""The writer on a real Valkey: takes, writes, acknowledges, and counts what the stream had dropped."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from components.errors import ServingError
+from serving.event_stream import STREAM
+from serving.log_writer.group import GROUP, WriterGroup
+from serving.log_writer.online_log import OnlineLog
+from serving.log_writer.settings import LogWriterSettings
+from serving.log_writer.writer import LogWriter
+
+SETTINGS = LogWriterSettings(max_entries=1_000, max_wait_s=0, claim_after_s=0.001)
+Make = Callable[..., LogWriter]
+
+
+@pytest.fixture
+def make(url: str, tmp_path: Path) -> Iterator[Make]:
+    """Writers by their name."""
+    groups: list[WriterGroup] = []
+
+    def made(consumer: str = "one", settings: LogWriterSettings = SETTINGS) -> LogWriter:
+        groups.append(WriterGroup(url, consumer))
+        return LogWriter(groups[-1], OnlineLog(tmp_path), settings)
+
+    yield made
+    for group in groups:
+        group.close()
+
+
+@pytest.fixture
+def send(client: Any, event: Callable[..., str]) -> Callable[[range], list[str]]:
+    def sent(numbers: range) -> list[str]:
+        return [client.xadd(STREAM, {"record": event(number)}) for number in numbers]
+
+    return sent
+
+
+def drain(writer: LogWriter) -> None:
+    """Until two calls in a row bring nothing: one may bring only what is gone."""
+    while writer.gather() or writer.gather():
+        pass
+    writer.write()
+
+
+def pending(client: Any) -> int:
+    return int(client.xpending(STREAM, GROUP)["pending"])
+
+
+def once(numbers: range) -> dict[str, int]:
+    return {f"e{number}": 1 for number in numbers}
+
+
+def test_what_was_there_before_the_first_writer_is_written(
+    make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any
+) -> None:
+    send(range(2_500))
+    writer = make(settings=LogWriterSettings(max_entries=3_000))
+    drain(writer)
+    assert event_ids(tmp_path) == once(range(2_500))
+    assert (writer.written_count, writer.lost_count, pending(client)) == (2_500, 0, 0)
+
+
+def test_nothing_is_acknowledged_before_it_is_written(make: Make, send: Any, client: Any, tmp_path: Path) -> None:
+    send(range(3))
+    writer = make()
+    assert writer.gather() == 3
+    assert pending(client) == 3
+    assert not list(tmp_path.rglob("part-*"))
+    writer.write()
+    assert pending(client) == 0
+
+
+def test_a_writer_that_died_after_writing_is_followed_by_one_that_only_acknowledges(
+    make: Make, send: Any, client: Any, url: str, tmp_path: Path, event_ids: Any
+) -> None:
+    send(range(5))
+    group = WriterGroup(url, "one")
+    OnlineLog(tmp_path).append(group.read(10).entries)
+    group.close()
+    assert pending(client) == 5
+    send(range(5, 8))
+    drain(make("one"))
+    assert event_ids(tmp_path) == once(range(8))
+    assert pending(client) == 0
+
+
+def test_a_dead_writers_entries_are_taken_over(
+    make: Make, send: Any, client: Any, url: str, tmp_path: Path, event_ids: Any, eventually: Any
+) -> None:
+    send(range(5))
+    group = WriterGroup(url, "dead")
+    assert len(group.read(10).entries) == 5
+    group.close()
+    writer = make("alive")
+
+    def taken() -> bool:
+        drain(writer)
+        return pending(client) == 0
+
+    eventually(taken, "takeover")
+    assert event_ids(tmp_path) == once(range(5))
+
+
+def test_a_stalled_writer_that_comes_back_doubles_nothing(
+    make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any, eventually: Any
+) -> None:
+    """Its entries have been taken over and written, and it holds them still."""
+    stalled, other = make("stalled"), make("other")
+    send(range(5))
+    assert stalled.gather() == 5
+    eventually(lambda: (other.gather(), other.write(), pending(client) == 0)[2], "takeover")
+    stalled.write()
+    assert event_ids(tmp_path) == once(range(5))
+
+
+def test_two_writers_share_the_stream(make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any) -> None:
+    settings = LogWriterSettings(max_entries=20, max_wait_s=0)
+    writers = [make(name, settings) for name in ("one", "two")]
+    ending = threading.Event()
+    threads = [threading.Thread(target=writer.run, args=(ending,)) for writer in writers]
+    for thread in threads:
+        thread.start()
+    send(range(500))
+    while client.xinfo_groups(STREAM)[0]["lag"]:
+        pass
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert event_ids(tmp_path) == once(range(500))
+    assert sum(writer.written_count for writer in writers) == 500
+    assert pending(client) == 0
+
+
+def test_what_the_stream_dropped_is_counted(
+    make: Make, send: Any, client: Any, url: str, tmp_path: Path, event_ids: Any
+) -> None:
+    """Of ten, two are written, three are with a writer that died, five with none; the stream then keeps the last one."""
+    send(range(10))
+    group = WriterGroup(url, "one")
+    written = group.read(2)
+    OnlineLog(tmp_path).append(written.entries)
+    group.read(3)
+    group.close()
+    client.xtrim(STREAM, maxlen=1, approximate=False)
+    writer = make("one")
+    drain(writer)
+    assert writer.lost_count == 3 + 4
+    assert event_ids(tmp_path) == once(range(2)) | once(range(9, 10))
+    assert pending(client) == 0
+    send(range(10, 12))
+    drain(writer)
+    assert writer.lost_count == 7
+
+
+def test_a_store_that_lost_its_data_is_begun_anew(make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any) -> None:
+    writer = make()
+    send(range(3))
+    drain(writer)
+    client.flushall()
+    send(range(3, 6))
+    drain(writer)
+    assert event_ids(tmp_path) == once(range(6))
+    assert writer.lost_count == 0
+
+
+def test_what_is_no_text_and_no_record_stops_nothing(make: Make, send: Any, client: Any, tmp_path: Path, read: Any) -> None:
+    client.xadd(STREAM, {"record": b"\xff\xfe"})
+    client.xadd(STREAM, {"other": "field"})
+    send(range(2))
+    writer = make()
+    drain(writer)
+    assert (writer.written_count, writer.rejected_count) == (4, 2)
+    assert read(tmp_path, "rejects").column("content").to_pylist() == ["\\xff\\xfe", '{"other": "field"}']
+
+
+def test_a_store_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
+    writer = LogWriter(WriterGroup("redis://127.0.0.1:1/0", "one"), OnlineLog(tmp_path), SETTINGS)
+    with pytest.raises(ServingError, match="the event stream does not answer"):
+        writer.gather()
+
+
+def test_gathering_longer_than_the_dead_are_waited_for_is_refused() -> None:
+    with pytest.raises(ValidationError, match="claim_after_s is 5 and max_wait_s 5: a writer that gathers would count as dead"):
+        LogWriterSettings(max_wait_s=5, claim_after_s=5)
