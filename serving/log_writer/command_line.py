@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             max_entries=flags.max_entries, max_wait_s=flags.max_wait_s, claim_after_s=flags.claim_after_s
         )
     except ValidationError as error:
-        parser.error(error.errors()[0]["msg"])
+        wrong = error.errors()[0]
+        parser.error("".join(f"--{key}: " for key in wrong["loc"]) + wrong["msg"])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

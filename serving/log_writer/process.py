@@ -8,15 +8,17 @@ from pathlib import Path
 
 # The folder that holds the ``serving`` package: a child that starts there finds this very package, wherever it lies.
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-_GRACE_S = 30.0  # for what is gathered
 
 
 @contextmanager
-def embedded_log_writer(workdir: Path, store_url: str, log_path: Path, flags: tuple[str, ...] = ()) -> Iterator[int]:
-    """The process id of a writer, for as long as the context lasts; what it has gathered by then is written.
+def embedded_log_writer(
+    workdir: Path, store_url: str, log_path: Path, flags: tuple[str, ...] = (), grace_s: float = 30.0
+) -> Iterator[None]:
+    """A writer, for as long as the context lasts; what it has gathered by then is written.
 
     Args:
       flags: further flags of the command line.
+      grace_s: for what is gathered; what is not written then stays in the stream for the next writer.
     """
     command = [
         *(sys.executable, "-m", "serving.log_writer", "--stop_when_stdin_closes"),
@@ -26,11 +28,11 @@ def embedded_log_writer(workdir: Path, store_url: str, log_path: Path, flags: tu
     with log_path.open("ab") as log:
         process = subprocess.Popen(command, cwd=_PACKAGE_ROOT, stdin=subprocess.PIPE, stderr=log)
     try:
-        yield process.pid
+        yield
     finally:
         process.terminate()
         try:
-            process.wait(_GRACE_S)
+            process.wait(grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

