@@ -12,6 +12,8 @@ import pytest
 from components.config import load_config
 from components.ingest.guess import guess_config
 from components.schema.events import ITEM_DAYS_FILE, event_schema
+from serving.log_writer.online_log import OnlineLog
+from serving.records import EventRecord, Place, ShownRecord
 
 # 2024-01-01 00:00:00 UTC is 1,704,067,200 s after 1970-01-01, which is 19,723 days of 86,400 s.
 DAY = 1_704_067_200
@@ -334,3 +336,51 @@ def test_a_guessed_config_can_be_ingested(tmp_path: Path, run_ingest: Callable) 
     assert done.summary.event_count == 3
     assert done.summary.unknown_item_count == 0
     assert done.events.column("timestamp_ms")[0].as_py() == (DAY + 43_200) * 1000
+
+
+def test_an_online_log_is_a_source_like_any_other(run_ingest: Any, dataset: Any, tmp_path: Path) -> None:
+    """Two lists of two and three clicks in partitions of two days, one click told of twice; hidden files are none of it."""
+    places = [
+        Place(position=rank, item_id=f"i{rank}", score=0.5, propensity=0.5, tasks={}, sources=("popular",)) for rank in (1, 2)
+    ]
+    texts = [
+        ShownRecord(
+            request_id=f"r{number}", user_id="ann", type="impression", timestamp_ms=DAY * 1000 + number, release=1,
+            context={"device": "phone"}, places=tuple(places), fallbacks=(), features={},
+        ).model_dump_json()
+        for number in range(2)
+    ] + [
+        EventRecord(
+            event_id=f"c{number}", user_id="ann", item_id="i1", type="click", timestamp_ms=DAY * 1000 + 500 + number,
+            received_ms=DAY * 1000 + 900, request_id="r0", context={"device": None},
+        ).model_dump_json()
+        for number in (0, 1, 1)
+    ]  # fmt: skip
+    log = OnlineLog(tmp_path / "online-log")
+    log.append({f"{DAY * 1000}-{number}": text for number, text in enumerate(texts[:4])})
+    log.append({f"{(DAY + 86_400) * 1000}-0": texts[4]})
+    next((tmp_path / "online-log" / "events").iterdir()).joinpath(".part.parquet").write_bytes(b"half a file")
+    columns = {
+        "user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp_ms", "event_id": "event_id", "type": "type",
+        "value": "value", "request_id": "request_id", "position": "position", "propensity": "propensity",
+        "received": "received_ms",
+    }  # fmt: skip
+    events = {
+        "path": "online-log/events", "format": "parquet", "timestamp_unit": "ms",
+        "context": {"device": {"column": "context_device"}},
+    }  # fmt: skip
+    ingested = run_ingest(dataset(events, columns), to="ingested")
+    summary = ingested.summary
+    assert (summary.event_count, summary.duplicate_count, summary.reject_count) == (6, 1, 0)
+    assert summary.days[0].events_by_type == {"click": 2, "impression": 4}
+    shown = [
+        [row[name] for name in ("event_id", "item_id", "position", "propensity", "context_device")]
+        for row in ingested.events.to_pylist()
+        if row["type"] == "impression"
+    ]
+    assert sorted(shown) == [
+        ["r0:1", "i1", 1, 0.5, "phone"],
+        ["r0:2", "i2", 2, 0.5, "phone"],
+        ["r1:1", "i1", 1, 0.5, "phone"],
+        ["r1:2", "i2", 2, 0.5, "phone"],
+    ]

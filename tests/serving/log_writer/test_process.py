@@ -73,11 +73,14 @@ def test_a_writer_killed_at_any_moment_loses_and_doubles_nothing(
     sender.start()
     rng = random.Random(7)
     try:
-        for _ in range(8):
+        for number in range(10):
             begun = files()
-            writer = start("--max_entries=25", "--max_wait_s=0.01")
-            eventually(lambda begun=begun: files() > begun, "new file")
-            time.sleep(rng.uniform(0, 0.05))  # the moment of the end, by chance
+            # Batches are cut in other places each time: equal ones would take each other's name.
+            writer = start(f"--max_entries={rng.randint(10, 40)}", "--max_wait_s=0.01")
+            deadline_s = time.monotonic() + PATIENCE_S
+            while files() == begun:  # no sleep between: every other writer is to die before it can acknowledge
+                assert time.monotonic() < deadline_s
+            time.sleep(rng.uniform(0, 0.05) if number % 2 else 0)
             writer.kill()
             writer.join()
     finally:
