@@ -18,7 +18,7 @@ import redis
 STREAM = "winnow:log"
 MAX_WAITING = 10_000
 AT_ONCE = 500
-MAX_LENGTH = 1_000_000  # entries that the stream holds, about; a writer is to have persisted them by then
+MAX_LENGTH = 1_000_000  # entries that the stream holds, about; what no writer has taken by then is lost, and counted there
 RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ class FeatureKind(StrEnum):
 class TableConfig(Settings):
     """One or more files of one table. A relative path counts from the folder of the config file."""
 
-    path: Path = Field(description="a file, a folder, or a pattern with * in it")
+    path: Path = Field(description="a file, a folder with its partitions (day=2026-01-31/), or a pattern with * in it")
     format: FileFormat = FileFormat.CSV
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     quote: str | None = Field(default='"', min_length=1, max_length=1, description="null when fields are never quoted")

@@ -1,6 +1,7 @@
 """The command line: one writer, until it is told to end."""
 
 import argparse
+import json
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.errors import WinnowError
+from serving.child_process import when_stdin_closes
 from serving.log_writer.group import WriterGroup
 from serving.log_writer.online_log import OnlineLog
 from serving.log_writer.settings import LogWriterSettings
@@ -24,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write until SIGTERM or SIGINT, then what is gathered; the exit status."""
+    """Write until SIGTERM or SIGINT, then what is gathered; the exit status. Prints one JSON line on stdout when it begins."""
     parser = _parser()
     flags = parser.parse_args(arguments)
     try:
@@ -39,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     if flags.stop_when_stdin_closes:
-        threading.Thread(target=_wait_for_end_of_stdin, args=(ending,), daemon=True).start()
+        when_stdin_closes(ending.set)
     group = WriterGroup(flags.store_url, flags.consumer)
     writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER), settings)
+    print(json.dumps({"pid": os.getpid()}), flush=True)
     try:
         writer.run(ending)
     except WinnowError as error:
@@ -55,13 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _counts(writer: LogWriter) -> tuple[int, int, int]:
     return writer.written_count, writer.rejected_count, writer.lost_count
-
-
-def _wait_for_end_of_stdin(ending: threading.Event) -> None:
-    # Not sys.stdin: a thread that waits within its lock when the interpreter ends would bring the process down.
-    while os.read(0, 1):
-        pass
-    ending.set()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,8 @@ its events were told of; Ingest sorts them by their own time.
 
 An entry is in the log if its id is in a file, and nowhere else is that written down: a crash at any moment leaves nothing to
 mend. Names bound the ids in a file, so that only those that could hold an entry are looked into, which are none as long as
-one writer goes forward. Writers of one log take turns by a lock, which the file system must honour between machines.
+one writer goes forward. Writers of one log take turns by a lock, which the file system must honour between machines. A log
+belongs to one stream: ids of two could be equal.
 """
 
 import fcntl
@@ -41,7 +42,7 @@ class Appended:
 
 
 class OnlineLog:
-    """Threads and processes may write to one folder."""
+    """Threads and processes may write to one folder, which is made where it is not there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,13 +1,12 @@
-"""The writer as a child process: ends with the process that started it, even where that one is killed."""
+"""The writer as a child process, beside an embedded store."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# The folder that holds the ``serving`` package: a child that starts there finds this very package, wherever it lies.
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+from serving.child_process import ChildProcess
+
+_STARTUP_TIMEOUT_S = 60.0
 
 
 @contextmanager
@@ -19,22 +18,14 @@ def embedded_log_writer(
     Args:
       flags: further flags of the command line.
       grace_s: for what is gathered; what is not written then stays in the stream for the next writer.
+
+    Raises:
+      ServingError: it does not start.
     """
-    command = [
-        *(sys.executable, "-m", "serving.log_writer", "--stop_when_stdin_closes"),
-        *(f"--workdir={workdir.resolve()}", f"--store_url={store_url}", "--consumer=embedded"),
-        *flags,
-    ]
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(command, cwd=_PACKAGE_ROOT, stdin=subprocess.PIPE, stderr=log)
+    needed = (f"--workdir={workdir.resolve()}", f"--store_url={store_url}", "--consumer=embedded")
+    child = ChildProcess("log writer", "serving.log_writer", [*needed, *flags], log_path, _STARTUP_TIMEOUT_S, grace_s)
+    child.start()
     try:
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
+        child.stop()

@@ -60,7 +60,8 @@ class LogWriter:
         delivered = Delivered({})
         if now_s - self._claimed_at_s >= self._settings.claim_after_s:
             delivered = self._group.claim(room, self._settings.claim_after_s)
-            self._claimed_at_s = now_s if len(delivered.entries) < room else self._claimed_at_s
+            if len(delivered.entries) < room:  # else there may be more
+                self._claimed_at_s = now_s
         if not delivered.entries and not delivered.trimmed:
             delivered = self._group.read(room)
         if not self._gathered:

@@ -1,5 +1,6 @@
 """The gateway over a release that the pipeline has published: a real model server, a real Valkey, real HTTP semantics."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -7,15 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
+from components.schema.events import event_files
+from components.schema.samples import query_features
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
+from serving.log_writer.group import WriterGroup
+from serving.log_writer.online_log import OnlineLog
+from serving.log_writer.settings import LogWriterSettings
+from serving.log_writer.writer import LogWriter
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
 
@@ -133,6 +141,39 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(running: Running, r
     reply = running.http.post("/v1/recommend", json=request_body)
     assert reply.status_code == 422
     assert reply.json()["detail"][0]["loc"] == where
+
+
+def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_path: Path) -> None:
+    reply = running.recommend(user_id="logged", count=3)
+    event = {
+        "event_id": "l1", "user_id": "logged", "item_id": ids(reply)[1], "type": "click", "timestamp_ms": 1_900_000_000_000,
+        "request_id": reply["request_id"],
+    }  # fmt: skip
+    assert running.http.post("/v1/events", json={"events": [event]}).status_code == 200
+    group = WriterGroup(running.gateway._store_url, "one")
+    writer = LogWriter(group, OnlineLog(tmp_path), LogWriterSettings(max_wait_s=0))
+    rows: dict[str, Any] = {}
+    deadline_s = time.monotonic() + 60  # records are sent behind the reply
+    while "l1" not in rows:
+        assert time.monotonic() < deadline_s
+        writer.gather()
+        writer.write()
+        rows = {row["event_id"]: row for path in event_files(tmp_path / "events") for row in table(path)}
+    group.close()
+    assert rows["l1"]["request_id"] == reply["request_id"]
+    impressions = [rows[f"{reply['request_id']}:{rank}"] for rank in (1, 2, 3)]
+    assert [(row["item_id"], row["type"]) for row in impressions] == [(item, "impression") for item in ids(reply)]
+    lists = {row["request_id"]: row for path in event_files(tmp_path / "shown") for row in table(path)}
+    logged = lists[reply["request_id"]]
+    assert [place["score"] for place in logged["places"]] == pytest.approx([item["score"] for item in reply["items"]])
+    release = running.gateway._funnel.release
+    asked = json.loads(logged["features"])
+    assert list(asked) == query_features(release.config, release.form.types)
+    assert asked["user_id"] == ["logged"]
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    return pq.ParquetFile(path).read().to_pylist()
 
 
 def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Path) -> None:

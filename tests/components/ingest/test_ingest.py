@@ -359,7 +359,9 @@ def test_an_online_log_is_a_source_like_any_other(run_ingest: Any, dataset: Any,
     log = OnlineLog(tmp_path / "online-log")
     log.append({f"{DAY * 1000}-{number}": text for number, text in enumerate(texts[:4])})
     log.append({f"{(DAY + 86_400) * 1000}-0": texts[4]})
-    next((tmp_path / "online-log" / "events").iterdir()).joinpath(".part.parquet").write_bytes(b"half a file")
+    for part in ("day=2024-01-01/.part.parquet", "old/part.parquet"):  # half a file, and what is no partition
+        (tmp_path / "online-log" / "events" / part).parent.mkdir(exist_ok=True)
+        (tmp_path / "online-log" / "events" / part).write_bytes(b"no Parquet")
     columns = {
         "user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp_ms", "event_id": "event_id", "type": "type",
         "value": "value", "request_id": "request_id", "position": "position", "propensity": "propensity",
