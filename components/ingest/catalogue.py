@@ -1,6 +1,5 @@
 """Read the item and user tables and complete them with the ids that only the events know."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +12,8 @@ from components.config.dataset import DatasetConfig, FeatureColumn, FeatureKind,
 from components.errors import DataError
 from components.ingest.columns import as_id, as_text, fitting_units, is_list, to_ms, to_number
 from components.ingest.files import parts, read_part
-from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema
+from components.schema.catalogue import ARROW_TYPES, items_schema, users_schema, words
 
-WORD = re.compile(r"\w+")
-MAX_WORDS = 64
 MAX_UNREADABLE_SHARE = 0.5
 
 
@@ -145,8 +142,8 @@ def _feature(column: pa.Array, feature: FeatureColumn) -> pa.Array:
         return to_ms(column, feature.timestamp_unit)[0]
     if feature.kind is FeatureKind.TEXT:
         texts = column.cast(pa.string()).to_pylist()
-        words = [None if text is None else WORD.findall(text.lower())[:MAX_WORDS] for text in texts]
-        return pa.array(words, pa.list_(pa.string()))
+        found = [None if text is None else words(text) for text in texts]
+        return pa.array(found, pa.list_(pa.string()))
     if feature.kind is FeatureKind.MULTI_VALUED:
         if is_list(column.type):
             return _clean(column.cast(pa.list_(pa.string())))

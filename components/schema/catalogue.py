@@ -3,6 +3,7 @@
 Rows are sorted by id, and an item's place in ``items.parquet`` is its *item index* everywhere in a release.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from components.errors import ArtifactError
 ITEMS_FILE = "items.parquet"
 USERS_FILE = "users.parquet"
 
+WORD = re.compile(r"\w+")
+MAX_WORDS = 64
+
 ARROW_TYPES = {
     FeatureKind.ID: pa.string(),
     FeatureKind.CATEGORICAL: pa.string(),
@@ -23,6 +27,11 @@ ARROW_TYPES = {
     FeatureKind.TEXT: pa.list_(pa.string()),
     FeatureKind.TIMESTAMP: pa.int64(),  # ms UTC
 }
+
+
+def words(text: str) -> list[str]:
+    """What a feature of kind text is made of."""
+    return WORD.findall(text.lower())[:MAX_WORDS]
 
 
 def items_schema(features: Mapping[str, FeatureColumn]) -> pa.Schema:

@@ -1,8 +1,8 @@
 """The wire: what clients send and get, in JSON. Unknown fields are refused, and everything has a bound."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -44,11 +44,30 @@ class EventsReply(Wire):
     ignored: int
 
 
+class Condition(Wire):
+    """What a feature of an item must be: one of some values, or a number within bounds; unknown, it is neither.
+
+    A feature with several values fits where one of them does. Bounds of a timestamp are ms UTC.
+    """
+
+    feature: Name
+    one_of: list[Id] | None = Field(default=None, min_length=1, max_length=100)
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _is_one_condition(self) -> Self:
+        if (self.one_of is None) == (self.at_least is None and self.at_most is None):
+            raise ValueError("wanted either one_of, or at_least, at_most or both of these")
+        return self
+
+
 class RecommendRequest(Wire):
     user_id: Id | None = Field(default=None, description="without it, an anonymous visitor")
     count: int = Field(default=10, ge=1, le=100)
     context: dict[Name, Id] = Field(default={}, max_length=32)
     exclude: list[Id] = Field(default=[], max_length=1_000)
+    filters: list[Condition] = Field(default=[], max_length=16, description="every item fits all of them")
     candidates: list[Id] | None = Field(
         default=None, min_length=1, max_length=1_000, description="rank these only, without recall"
     )

@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse
 
 from components.errors import ServingError
 from serving.gateway.api import EventsReply, EventsRequest, RecommendReply, RecommendRequest
+from serving.gateway.item_routes import add_item_routes
 from serving.gateway.service import Gateway
 
 
@@ -18,6 +19,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     @app.post("/v1/events", summary="What users did; the next recommendation knows it")
     def events(request: EventsRequest) -> EventsReply:
         return gateway.record(request.events)
+
+    add_item_routes(app, gateway)
 
     @app.get("/healthz", summary="Whether the process is alive")
     def healthz() -> dict[str, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import ServingError
+from components.features.item_form import item_inputs
 from components.features.request import Inputs
 from components.features.user import UserState
 from components.schema import samples as names
@@ -21,6 +22,7 @@ from serving.gateway.rerank.chain import explained, steps
 from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.rules import allowed
 from serving.gateway.settings import GatewaySettings
+from serving.gateway.unknown_items import borrowed
 from serving.inference import InferenceError, ModelClient
 from serving.state_store import StateStore
 
@@ -37,6 +39,7 @@ class Progress:
     deadline_s: float
     fallbacks: list[str] = field(default_factory=list)
     timings_ms: dict[str, float] = field(default_factory=dict)
+    embedding: NDArray[np.float32] | None = None  # of the query tower, once it has answered
 
     def left_s(self, budget_ms: float) -> float:
         """What a stage may take: its budget, or what the deadline leaves."""
@@ -64,10 +67,11 @@ class Funnel:
     def __init__(self, release: Release, models: ModelClient, store: StateStore, settings: GatewaySettings) -> None:
         self._models, self._store, self._settings = models, store, settings
         self._steps = steps(settings.rerank)
+        self._ruled = bool(settings.rerank.banned or settings.rerank.rules)
         self.release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
 
     def warm_up(self, timeout_s: float = 60.0) -> None:
-        """Ask both models once what they will be asked: the first run of a graph takes many times as long.
+        """Ask the models once what they will be asked: the first run of a graph takes many times as long.
 
         Raises:
           InferenceError: a model does not answer.
@@ -76,6 +80,8 @@ class Funnel:
         inputs = release.form.inputs(ANONYMOUS, 0, UserState.empty(len(release.form.types)), {}, {})
         ids = release.item_ids[release.popular[: release.candidates]]
         self._models.predict("retrieval", inputs, version=release.version, timeout_s=timeout_s)
+        item = item_inputs([ANONYMOUS], [{}], release.config.dataset.item_features)
+        self._models.predict("retrieval", item, signature="item", version=release.version, timeout_s=timeout_s)
         self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
 
     def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
@@ -123,21 +129,24 @@ class Funnel:
     def _candidates(
         self, request: RecommendRequest, user: User, inputs: Inputs, left_out: NDArray[np.int32], progress: Progress
     ) -> Candidates:
+        fitting = self.release.filter.passing(request.filters) if request.filters else None
         if request.candidates is not None:
             rows = self.release.rows(dict.fromkeys(request.candidates))
             rows = rows[~np.isin(rows, left_out)]
             shown = self.release.allowed[rows]
             if not shown.all():
                 progress.fallbacks.append(f"banned items and rules: left out {np.sum(~shown)} of {len(rows)} candidates")
-            rows = rows[shown]
+            rows = rows[shown if fitting is None else shown & fitting[rows]]
             return Candidates(rows, [("request",)] * len(rows))
         history = self.release.rows(user.state.item_id[::-1])
-        known = Known(self._embedding(inputs, progress), history, left_out)
+        segment = self.release.segments.ranking(self.release.profile(user.user_id))
+        known = Known(self._embedding(inputs, progress), history, left_out, fitting, segment)
         found = recall(self.release, known, self._settings.quotas, self.release.candidates)
-        if len(found.rows) < request.count and self.release.allowed_share < 1:
+        if len(found.rows) < request.count and fitting is None and self._ruled:
             progress.fallbacks.append(f"banned items and rules: left {len(found.rows)} of {request.count} items")
         pinned = self.release.rows(self._settings.rerank.pinned)
-        return found.also(pinned[~np.isin(pinned, left_out) & self.release.allowed[pinned]], "pinned")
+        shown = self.release.allowed if fitting is None else self.release.allowed & fitting
+        return found.also(pinned[~np.isin(pinned, left_out) & shown[pinned]], "pinned")
 
     def _embedding(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32] | None:
         left_s = progress.left_s(self._settings.budgets_ms.query_tower)
@@ -146,7 +155,15 @@ class Funnel:
             answer = self._models.predict("retrieval", inputs, version=self.release.version, timeout_s=left_s)
             return answer["embedding"][0]
 
-        return _within(left_s, ask, progress, "query tower: recall without it")
+        progress.embedding = _within(left_s, ask, progress, "query tower: recall without it")
+        return progress.embedding
+
+    def _recall_score(self, rows: NDArray[np.int32], inputs: Inputs, progress: Progress) -> NDArray[np.float32]:
+        """float32 [n]; of the candidates; without the query's vector it falls with their places."""
+        embedding = self._embedding(inputs, progress) if progress.embedding is None else progress.embedding
+        if embedding is None:
+            return -np.arange(len(rows), dtype=np.float32)
+        return self.release.vectors[rows] @ embedding
 
     def _ranked(self, rows: NDArray[np.int32], inputs: Inputs, progress: Progress) -> Ranked:
         left_s = progress.left_s(self._settings.budgets_ms.ranker)
@@ -154,7 +171,9 @@ class Funnel:
         def ask() -> dict[str, NDArray[np.float32]]:
             request = {**inputs, names.ITEM_ID: self.release.item_ids[rows][np.newaxis]}
             answer = self._models.predict("ranker", request, version=self.release.version, timeout_s=left_s)
-            return {name: values[0] for name, values in answer.items()}
+            predictions = {name: values[0] for name, values in answer.items()}
+            unknown = self.release.unranked(rows)
+            return borrowed(predictions, unknown, self._recall_score(rows, inputs, progress)) if unknown.any() else predictions
 
         answer = _within(left_s, ask, progress, "ranker: the order of recall") if len(rows) else None
         if answer is None:

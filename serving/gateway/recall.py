@@ -1,16 +1,17 @@
 """Recall: several cheap sources, merged into one list of candidates. Items are rows of the release's catalogue."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.index.index import MISSING, ExactIndex
 from serving.gateway.release import Release
 
 Rows = NDArray[np.int32]
 RECENT_ITEMS = 5
-MOST_OVERFETCH = 8  # where almost nothing may be shown, the lists that hold only what may be must do
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Known:
       embedding: float32 [dim]; of the query tower, None where it did not answer.
       history: int32 [h]; most recent first.
       left_out: int32 [m]; rows that must not come back.
+      fitting: bool [n]; the rows that fit the request's filters, None for all.
+      segment: int32 [s]; what is popular among users like this one, best first.
     """
 
     embedding: NDArray[np.float32] | None
     history: Rows
     left_out: Rows
+    fitting: NDArray[np.bool_] | None = None
+    segment: Rows = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True)
@@ -41,49 +46,80 @@ class Candidates:
         return Candidates(np.concatenate([self.rows, added]), [*self.sources, *[(source,)] * len(added)])
 
 
-def two_tower(release: Release, known: Known, count: int) -> Rows:
+class Allowed:
+    """The rows of a release that may come back, and the best of them.
+
+    More are fetched than are wanted, by the share that the filters let through and by those that the request leaves out.
+    Where it would have to be more than the filters let through, these are looked at one by one instead, so that a narrow
+    filter finds what there is.
+    """
+
+    def __init__(self, release: Release, known: Known) -> None:
+        self.release = release
+        self.mask = release.allowed.copy() if known.fitting is None else release.allowed & known.fitting
+        self._share = max(1, int(np.count_nonzero(self.mask))) / max(1, len(self.mask))
+        self.mask[known.left_out] = False
+        self._left_out_count = len(known.left_out)
+
+    def first(self, ranking: Rows, count: int) -> Rows:
+        """The first ones of a ranking."""
+        reach = self._reach(count)
+        while True:
+            found = ranking[:reach][self.mask[ranking[:reach]]]
+            if len(found) >= count or reach >= len(ranking):
+                return found[:count]
+            reach *= 8
+
+    def nearest(self, queries: NDArray[np.float32], count: int) -> Rows:
+        """int32 [num_queries, …]; rows best first, ``MISSING`` where one may not come back."""
+        reach = self._reach(count)
+        if reach < self._share * len(self.mask):
+            rows, _ = self.release.index.search(queries, reach)
+            return np.where(self.mask[rows], rows, MISSING)
+        allowed = np.flatnonzero(self.mask).astype(np.int32)
+        if not len(allowed):
+            return np.zeros((len(queries), 0), np.int32)
+        return allowed[ExactIndex(self.release.vectors[allowed]).search(queries, count)[0]]
+
+    def _reach(self, count: int) -> int:
+        return min(len(self.mask), math.ceil(count / self._share) + self._left_out_count)
+
+
+def two_tower(allowed: Allowed, known: Known, count: int) -> Rows:
     """The items nearest to the query, by ScaNN."""
     if known.embedding is None:
         return np.zeros(0, np.int32)
-    rows, _ = release.index.search(known.embedding[np.newaxis], count)
-    return rows[0]
+    return allowed.nearest(known.embedding[np.newaxis], count)[0]
 
 
-def similar_items(release: Release, known: Known, count: int) -> Rows:
+def similar_items(allowed: Allowed, known: Known, count: int) -> Rows:
     """The items nearest to the most recent ones of the history, in turn: the best of each, then the second of each, …"""
     recent = known.history[:RECENT_ITEMS]
     if not len(recent):
         return np.zeros(0, np.int32)
-    rows, _ = release.index.search(release.vectors[recent], 1 + count // len(recent))
-    return rows.T.ravel()
+    return allowed.nearest(allowed.release.vectors[recent], 1 + count // len(recent)).T.ravel()
 
 
-SOURCES: Mapping[str, Callable[[Release, Known, int], Rows]] = {
+SOURCES: Mapping[str, Callable[[Allowed, Known, int], Rows]] = {
     "two_tower": two_tower,
     "similar_items": similar_items,
-    "trending": lambda release, known, count: release.trending[:count],
-    "popular": lambda release, known, count: release.popular[:count],
-    "fresh": lambda release, known, count: release.fresh[:count],
+    "segment": lambda allowed, known, count: allowed.first(known.segment, count),
+    "trending": lambda allowed, known, count: allowed.first(allowed.release.trending, count),
+    "popular": lambda allowed, known, count: allowed.first(allowed.release.popular, count),
+    "fresh": lambda allowed, known, count: allowed.first(allowed.release.fresh, count),
 }
 
 WITHOUT_MODELS = frozenset({"trending", "popular", "fresh"})  # these always find something
 
 
 def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int) -> Candidates:
-    """Each source's best up to its quota, then what is left of them in the order of the quotas, till ``count`` are found.
-
-    A source is asked for as many more as may have to be left out: those of the request, and those that the release
-    does not allow.
-    """
+    """Each source's best up to its quota, then what is left of them in the order of the quotas, till ``count`` are found."""
     wanted = min(count, len(release.item_ids))
-    allowed = release.allowed.copy()
-    allowed[known.left_out] = False
-    enough = int((wanted + len(known.left_out)) * min(MOST_OVERFETCH, 1 / max(release.allowed_share, 1e-9)))
+    allowed = Allowed(release, known)
     found: dict[str, Rows] = {}
     for name in quotas:
-        rows = SOURCES[name](release, known, enough)
-        rows = rows[rows >= 0]
-        found[name] = rows[allowed[rows]]
+        rows = SOURCES[name](allowed, known, wanted)
+        found[name] = rows[rows != MISSING]
     finders: dict[int, list[str]] = {}
     for name, rows in found.items():
         for row in dict.fromkeys(rows.tolist()):

@@ -1,10 +1,10 @@
 """A published release in memory: what the gateway answers from, swapped as a whole."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,19 @@ from components.schema.catalogue import read_items, read_users
 from components.schema.events import MS_PER_DAY
 from components.schema.features import SnapshotFacts, read_interactions, read_user_states
 from components.schema.samples import COUNT_PREFIX
+from serving.gateway.filters import CatalogueFilter, ItemFilter
+from serving.gateway.segments import Segments
 
 TREND_DAYS = 7
+
+
+class Vectors(Protocol):
+    """float32 [n, dim], of which some rows are read at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: NDArray[np.int32], /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -32,9 +43,10 @@ class Release:
       candidates: how many recalled items are ranked.
       item_ids: object [n] of str; vectors: float32 [n, dim]; index: over them.
       items: the catalogue, with every item's features; event_counts: int64 [n]; events of the training split.
-      allowed: bool [n]; which rows may be shown at all.
+      allowed: bool [n]; which rows may be shown at all; row_of_item: of every item that may be asked for.
       popular, trending, fresh: int32 [n]; rows by events of the training split in all, by those of the last week, and by the
         moment since when an item exists; best first.
+      base: the release as it was published, None for itself; live_number: the last change of an item that is laid over it.
     """
 
     version: int
@@ -43,16 +55,21 @@ class Release:
     candidates: int
     item_ids: NDArray[np.object_]
     titles: list[str]
-    vectors: NDArray[np.float32]
+    vectors: Vectors
     index: Index
     items: pa.Table
     event_counts: NDArray[np.int64]
     allowed: NDArray[np.bool_]
+    row_of_item: Mapping[str, int]
+    filter: ItemFilter
+    segments: Segments
     popular: NDArray[np.int32]
     trending: NDArray[np.int32]
     fresh: NDArray[np.int32]
     users: pa.Table
     states: pa.Table
+    base: "Release | None" = None
+    live_number: int = 0
 
     @classmethod
     def load(cls, registry: Registry, version: int) -> Self:
@@ -66,7 +83,9 @@ class Release:
         config = parse_config((bundle / "config.json").read_text(), origin=str(bundle / "config.json"))
         types = SnapshotFacts.load(bundle / "features").types
         vectors, item_ids = load_vectors(bundle / "index")
-        items = read_items(bundle / "catalogue")
+        items = read_items(bundle / "catalogue").combine_chunks()
+        users = read_users(bundle / "catalogue")
+        interactions = read_interactions(bundle / "features")
         return cls(
             version=version,
             config=config,
@@ -76,30 +95,30 @@ class Release:
             titles=items.column("title").to_pylist(),
             vectors=vectors,
             index=ScannIndex.load(bundle / "index", len(vectors)),
-            items=items.combine_chunks(),
+            items=items,
             allowed=np.ones(items.num_rows, bool),
-            **_by_activity(bundle, items),
-            users=read_users(bundle / "catalogue"),
+            row_of_item={item: row for row, item in enumerate(item_ids)},
+            filter=CatalogueFilter(items, config.dataset.item_features),
+            segments=Segments.of(users, interactions, config.dataset.user_features, items.num_rows),
+            **_by_activity(interactions, items),
+            users=users,
             states=read_user_states(bundle / "features"),
         )
 
     def restricted(self, allowed: NDArray[np.bool_]) -> Self:
-        """The same release, of which only these rows, bool [n], may be shown."""
+        """The same release, of whose rows only those of bool [n] may be shown."""
+        allowed = self.allowed & allowed
         lists = {name: getattr(self, name) for name in ("popular", "trending", "fresh")}
         return dataclasses.replace(self, allowed=allowed, **{name: rows[allowed[rows]] for name, rows in lists.items()})
-
-    @cached_property
-    def allowed_share(self) -> float:
-        return float(self.allowed.mean()) if len(self.allowed) else 0.0
 
     @cached_property
     def created_ms(self) -> NDArray[np.int64]:
         """int64 [n]; UTC."""
         return self.items.column("created_ms").to_numpy()
 
-    @cached_property
-    def _row_of_item(self) -> dict[str, int]:
-        return {item: row for row, item in enumerate(self.item_ids)}
+    def unranked(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether each row is of an item that the release's ranker does not know."""
+        return rows >= len((self.base or self).item_ids)
 
     @cached_property
     def _row_of_user(self) -> dict[str, int]:
@@ -111,7 +130,7 @@ class Release:
 
     def rows(self, item_ids: Any) -> NDArray[np.int32]:
         """Rows of the items that the release knows; the others are left out."""
-        known = (self._row_of_item.get(item) for item in item_ids)
+        known = (self.row_of_item.get(item) for item in item_ids)
         return np.array([row for row in known if row is not None], np.int32)
 
     def profile(self, user_id: str) -> dict[str, Any]:
@@ -137,15 +156,22 @@ class Release:
         return state, tuple(kept["seen_item_id"])
 
 
-def _by_activity(bundle: Path, items: pa.Table) -> dict[str, NDArray[Any]]:
-    interactions = read_interactions(bundle / "features")
+def newest_first(items: pa.Table) -> NDArray[np.int32]:
+    """int32 [n]; the rows of a catalogue."""
+    return _best_first(items.column("created_ms").to_numpy())
+
+
+def _best_first(score: NDArray[Any]) -> NDArray[np.int32]:
+    return np.argsort(-score, kind="stable").astype(np.int32)
+
+
+def _by_activity(interactions: pa.Table, items: pa.Table) -> dict[str, Any]:
     row, moment = interactions.column("item_index").to_numpy(), interactions.column("timestamp_ms").to_numpy()
     since = pc.max(interactions.column("timestamp_ms")).as_py() - TREND_DAYS * MS_PER_DAY if len(moment) else 0
     counts = np.bincount(row, minlength=items.num_rows)
-    scores = {
-        "popular": counts,
-        "trending": np.bincount(row[moment > since], minlength=items.num_rows),
-        "fresh": items.column("created_ms").to_numpy(),
+    return {
+        "event_counts": counts,
+        "popular": _best_first(counts),
+        "trending": _best_first(np.bincount(row[moment > since], minlength=items.num_rows)),
+        "fresh": newest_first(items),
     }
-    orders = {name: np.argsort(-score, kind="stable").astype(np.int32) for name, score in scores.items()}
-    return {"event_counts": counts, **orders}

@@ -11,14 +11,19 @@ from components.errors import ArtifactError, ConfigError, ServingError
 from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
+from serving.gateway.errors import UnknownItemError
 from serving.gateway.funnel import Funnel
+from serving.gateway.item_api import ItemBody, ItemReply, SimilarItem, SimilarReply
+from serving.gateway.live_items import LiveItems
 from serving.gateway.logged import event_record, shown_record
+from serving.gateway.recall import Allowed, Known
 from serving.gateway.release import Release
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
 from serving.state_store import StateStore, StoredEvent, StoreLimits
 
 STATE_TIMEOUT_MARGIN = 2  # a write may take longer than a read inside a request
+FOLLOW_S = 0.25  # between two looks at what has changed of the items
 _log = logging.getLogger(__name__)
 
 
@@ -38,11 +43,14 @@ class Gateway:
             raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._stream = EventStream(store_url, unsent)
+        self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
         self._funnel = self._load(version)
         self._refused = 0
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
         self._watcher.start()
+        self._follower = threading.Thread(target=self._follow, name="items", daemon=True)
+        self._follower.start()
 
     @property
     def version(self) -> int:
@@ -77,6 +85,51 @@ class Gateway:
         known = sum(map(len, by_user.values()))
         return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
 
+    def similar(self, item_id: str, count: int) -> SimilarReply:
+        """The items nearest to one, itself left out.
+
+        Raises:
+          UnknownItemError: there is no such item.
+        """
+        release = self._funnel.release
+        own = release.rows([item_id])
+        if not len(own):
+            raise UnknownItemError(item_id, release.version)
+        vector = release.vectors[own]
+        rows = Allowed(release, Known(None, own, own)).nearest(vector, count)[0]
+        rows = rows[rows >= 0][:count]
+        items = [
+            SimilarItem(rank=rank, item_id=release.item_ids[row], title=release.titles[row], score=score)
+            for rank, (row, score) in enumerate(zip(rows, (release.vectors[rows] @ vector[0]).tolist(), strict=True), start=1)
+        ]
+        return SimilarReply(release=release.version, items=items)
+
+    def put_item(self, item_id: str, item: ItemBody) -> ItemReply:
+        """Put an item in; the next request can find it, and those to other gateways within a second.
+
+        Raises:
+          UnfitRequestError: a feature is not one of the release's, or its value does not fit.
+          ServingError: the store does not take it, or the item tower does not answer; once the store has it, it is taken
+            up as soon as the tower answers.
+        """
+        self._live.put(item_id, item, self._funnel.release)
+        self._catch_up()
+        release = self._funnel.release
+        return ItemReply(item_id=item_id, release=release.version, ranked=not release.unranked(release.rows([item_id])).any())
+
+    def delete_item(self, item_id: str) -> None:
+        """Withdraw an item from this and every later release, till it is put in again.
+
+        Raises:
+          UnknownItemError: there is no such item.
+          ServingError: the store does not take it.
+        """
+        release = self._funnel.release
+        if item_id not in release.row_of_item:
+            raise UnknownItemError(item_id, release.version)
+        self._live.withdraw(item_id)
+        self._catch_up()
+
     def ready(self) -> bool:
         """Whether the store and both models answer."""
         try:
@@ -87,6 +140,8 @@ class Gateway:
     def close(self) -> None:
         self._closing.set()
         self._watcher.join()
+        self._follower.join()
+        self._live.close()
         self._stream.close()
         self._store.close()
 
@@ -104,9 +159,33 @@ class Gateway:
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
         timeout_s = STATE_TIMEOUT_MARGIN * self._settings.budgets_ms.state / 1000
         self._store = StateStore(self._store_url, release.form.types, limits, timeout_s)
-        funnel = Funnel(release, self._models, self._store, self._settings)
+        try:
+            self._live.refresh()
+        except ServingError as error:
+            _log.warning("items changed since are not known yet: %s", error)
+        funnel = Funnel(self._live.over(release), self._models, self._store, self._settings)
         funnel.warm_up()
         return funnel
+
+    def _catch_up(self) -> None:
+        """Lay over the release what has changed of the items, here or in other gateways.
+
+        Raises:
+          ServingError: the store or the item tower does not answer.
+        """
+        with self._swapping:
+            self._live.refresh()
+            release = self._funnel.release
+            if self._live.behind(release):
+                self._funnel = Funnel(self._live.over(release), self._models, self._store, self._settings)
+
+    def _follow(self) -> None:
+        """Catch up time and again; what cannot be had now is had later."""
+        while not self._closing.wait(FOLLOW_S):
+            try:
+                self._catch_up()
+            except ServingError as error:
+                _log.debug("items changed since are not known yet: %s", error)
 
     def _watch(self) -> None:
         """Take up the registry's current release; one that cannot be loaded is refused, and the old one stays."""
@@ -115,7 +194,9 @@ class Gateway:
                 version = self._registry.current()
                 if version is None or version in (self.version, self._refused):
                     continue
-                self._funnel = self._load(version)
+                funnel = self._load(version)
+                with self._swapping:
+                    self._funnel = funnel
                 _log.info("release %s is served", version)
             except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused

@@ -21,7 +21,7 @@ class GatewaySettings(Settings):
     deadline_ms: float = Field(default=100, gt=0, description="after which a list is sent with what has been found")
     budgets_ms: Budgets = Budgets()
     quotas: dict[str, NonNegativeInt] = Field(
-        default={"two_tower": 220, "similar_items": 40, "trending": 20, "popular": 20, "fresh": 10},
+        default={"two_tower": 220, "similar_items": 40, "segment": 20, "trending": 20, "popular": 20, "fresh": 10},
         description="how many candidates each source may bring before the others have brought theirs",
     )
     rerank: RerankSettings = RerankSettings()

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from serving.gateway.app import create_app
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
+from serving.item_store import ItemStore
 from serving.log_writer.group import WriterGroup
 from serving.log_writer.online_log import OnlineLog
 from serving.log_writer.settings import LogWriterSettings
@@ -179,10 +181,16 @@ def table(path: Path) -> list[dict[str, Any]]:
 def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Path) -> None:
     """Both are stopped under a running gateway: the list is recall's, and the reply says so."""
     models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
-    with embedded_store(tmp_path / "store") as url, EmbeddedServer(models) as server:
-        client = ModelClient(server.grpc_target)
-        gateway = Gateway(shop.registry, client, url, tmp_path / "unsent.jsonl", GatewaySettings())
-    http = TestClient(create_app(gateway))
+    with embedded_store(tmp_path / "store") as url:
+        with EmbeddedServer(models) as server:
+            client = ModelClient(server.grpc_target)
+            gateway = Gateway(shop.registry, client, url, tmp_path / "unsent.jsonl", GatewaySettings())
+        http = TestClient(create_app(gateway))
+        # Without the item tower an item cannot be served, but is kept till it answers again.
+        assert http.put("/v1/items/waiting", json={}).status_code == 503
+        assert http.get("/v1/items/waiting/similar").status_code == 404
+        with closing(ItemStore(url)) as items:
+            assert [change.item_id for change in items.since(0)[1]] == ["waiting"]
     assert http.get("/readyz").status_code == 503
     reply = http.post("/v1/recommend", json={"user_id": "anyone"})
     assert reply.status_code == 200
@@ -214,12 +222,17 @@ def test_a_new_release_and_a_roll_back_are_taken_up_without_a_fallback(shop: Any
     ):
         gateway = Gateway(registry, client, url, tmp_path / "unsent.jsonl", PATIENT)
         http = TestClient(create_app(gateway))
+        withdrawn = http.post("/v1/recommend", json={"user_id": "anyone"}).json()["items"][0]["item_id"]
+        assert http.delete(f"/v1/items/{withdrawn}").status_code == 204
+        assert http.put("/v1/items/put in before", json={"features": {"category": "unheard of"}}).status_code == 200
         second = publish_again(registry, first)
         for version, change in ((second, lambda: None), (first, registry.roll_back), (second, registry.roll_back)):
             change()
             replies = recommended_until(http, version)
             assert {reply["release"] for reply in replies} <= {first, second}
             assert all(len(reply["items"]) == 10 and reply["fallbacks"] == [] for reply in replies)
+            assert all(withdrawn not in ids(reply) for reply in replies)
+            assert http.get("/v1/items/put in before/similar").json()["release"] == version
         gateway.close()
 
 
