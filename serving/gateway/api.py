@@ -8,9 +8,18 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Moment = Annotated[int, Field(ge=631_152_000_000, lt=4_102_444_800_000, description="ms UTC, 1990 to 2100")]
 
+Value = Annotated[float, Field(ge=-3.4e38, le=3.4e38, description="kept in 32 bits")]
+
 
 class Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class Refusal(Wire):
+    """What was wrong, and in which field: ``body.events.3.item_id``."""
+
+    error: str
+    field: str | None = None
 
 
 class SessionEvent(Wire):
@@ -19,7 +28,7 @@ class SessionEvent(Wire):
     item_id: Id
     type: Name
     timestamp_ms: Moment
-    value: float | None = None
+    value: Value | None = None
 
 
 class Event(SessionEvent):

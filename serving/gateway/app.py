@@ -1,22 +1,44 @@
 """The HTTP application: a plain object made of a gateway and an explicit list of routes."""
 
 from fastapi import FastAPI, Response
-from fastapi.responses import JSONResponse
 
-from components.errors import ServingError
+from serving.gateway.access import requires
 from serving.gateway.api import EventsReply, EventsRequest, RecommendReply, RecommendRequest
+from serving.gateway.doors import guarded_app
 from serving.gateway.item_routes import add_item_routes
+from serving.gateway.keys import Keys, Role
+from serving.gateway.limits import Limits
+from serving.gateway.metrics import GatewayState, Metrics
 from serving.gateway.service import Gateway
 
+DEFAULTS = Limits()
 
-def create_app(gateway: Gateway) -> FastAPI:
-    app = FastAPI(title="winnow", description="One request in, one list out.", version="1", redoc_url=None)
 
-    @app.post("/v1/recommend", summary="The items that a user wants next, best first")
+def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFAULTS) -> FastAPI:
+    """The application.
+
+    Args:
+      keys: None lets anyone do anything: for one's own machine only.
+    """
+    metrics = Metrics()
+    metrics.registry.register(GatewayState(gateway.stream, lambda: gateway.version))
+    app = guarded_app(keys, limits, metrics)
+
+    @app.post(
+        "/v1/recommend",
+        summary="The items that a user wants next, best first",
+        dependencies=requires(Role.RECOMMEND),
+    )
     def recommend(request: RecommendRequest) -> RecommendReply:
-        return gateway.recommend(request)
+        reply = gateway.recommend(request)
+        metrics.recommended(reply)
+        return reply
 
-    @app.post("/v1/events", summary="What users did; the next recommendation knows it")
+    @app.post(
+        "/v1/events",
+        summary="What users did; the next recommendation knows it",
+        dependencies=requires(Role.EVENTS),
+    )
     def events(request: EventsRequest) -> EventsReply:
         return gateway.record(request.events)
 
@@ -31,9 +53,5 @@ def create_app(gateway: Gateway) -> FastAPI:
         ready = gateway.ready()
         response.status_code = 200 if ready else 503
         return {"ready": ready, "release": gateway.version}
-
-    @app.exception_handler(ServingError)
-    def unavailable(_: object, error: ServingError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=503)
 
     return app

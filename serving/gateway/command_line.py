@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import uvicorn
-
 from components.config import load_settings
 from components.errors import ServingError, WinnowError
 from components.push.registry import Registry
 from serving.child_process import when_stdin_closes
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
+from serving.gateway.http_server import http_server
+from serving.gateway.keys import Keys, check_host
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
@@ -48,9 +48,11 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     """Serve the releases of a work directory, with what else is needed started beside it."""
     workdir: Path = flags.workdir
     settings = _settings(flags.settings)
+    keys = Keys.from_environment(os.environ)
+    check_host(flags.host, keys)
     registry = Registry((workdir / "releases").resolve())
-    listening = stack.enter_context(_bound(flags.port))
-    addresses = {"url": f"http://{LOOPBACK}:{listening.getsockname()[1]}"}
+    listening = stack.enter_context(_bound(flags.host, flags.port))
+    addresses = {"url": f"http://{_in_url(flags.host)}:{listening.getsockname()[1]}"}
     target, store_url = flags.model_server, flags.store_url
     if target is None:
         server = stack.enter_context(_model_server(registry, flags))
@@ -63,7 +65,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings)
     stack.callback(gateway.close)
     print(json.dumps({**addresses, "release": gateway.version}), flush=True)
-    uvicorn.Server(uvicorn.Config(create_app(gateway), log_level="warning", access_log=False)).run([listening])
+    http_server(create_app(gateway, keys, settings.limits), settings.limits).run([listening])
 
 
 def _model_server(registry: Registry, flags: argparse.Namespace) -> EmbeddedServer:
@@ -74,11 +76,17 @@ def _model_server(registry: Registry, flags: argparse.Namespace) -> EmbeddedServ
     return EmbeddedServer(registry.write_models_file(version), flags=ports, log_path=flags.workdir / "model-server.log")
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((LOOPBACK, port))
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ServingError(f"--port: {port} cannot be listened on ({error.strerror}); choose another, or 0 for any") from error
+        raise ServingError(
+            f"--host {host} --port {port} cannot be listened on ({error.strerror}); choose others; port 0 is any that is free"
+        ) from error
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _settings(file: Path | None) -> GatewaySettings:
@@ -95,7 +103,8 @@ def _end(number: int, frame: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving.gateway", description=__doc__)
     parser.add_argument("--workdir", type=Path, required=True, help="where releases, state and logs lie")
-    parser.add_argument("--port", type=int, default=8080, help="of the HTTP API, on loopback; 0 takes any that is free")
+    parser.add_argument("--host", default=LOOPBACK, help="where to listen; beyond this machine only with keys")
+    parser.add_argument("--port", type=int, default=8080, help="of the HTTP API; 0 takes any that is free")
     parser.add_argument("--grpc_port", type=int, default=0, help="of the embedded model server's gRPC API")
     parser.add_argument("--rest_api_port", type=int, default=0, help="of the embedded model server's REST API")
     parser.add_argument("--model_server", help="host:port of a gRPC API; by default an embedded server is started")

@@ -1,12 +1,14 @@
 """The gateway as a child process, with its model server and its store: for a command that needs one as long as it runs."""
 
 import json
+import os
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from serving.child_process import ChildProcess
+from serving.gateway.keys import Role, read_key
 
 TIMEOUT_S = 30.0
 
@@ -29,6 +31,8 @@ class EmbeddedGateway:
     def recommend(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply to ``POST /v1/recommend``."""
         body, headers = json.dumps(request).encode(), {"Content-Type": "application/json"}
+        if key := read_key(Role.RECOMMEND, os.environ):  # the gateway has inherited it
+            headers["Authorization"] = f"Bearer {key}"
         asked = urllib.request.Request(f"{self.url}/v1/recommend", body, headers)  # noqa: S310  our own address
         with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
             return dict(json.load(answer))

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, NonNegativeInt, model_validator
 
 from components.config.settings import Settings
+from serving.gateway.limits import Limits
 from serving.gateway.recall import SOURCES, WITHOUT_MODELS
 from serving.gateway.rerank.settings import RerankSettings
 
@@ -20,6 +21,7 @@ class Budgets(Settings):
 class GatewaySettings(Settings):
     deadline_ms: float = Field(default=100, gt=0, description="after which a list is sent with what has been found")
     budgets_ms: Budgets = Budgets()
+    limits: Limits = Limits()
     quotas: dict[str, NonNegativeInt] = Field(
         default={"two_tower": 220, "similar_items": 40, "segment": 20, "trending": 20, "popular": 20, "fresh": 10},
         description="how many candidates each source may bring before the others have brought theirs",

@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
+from components.errors import ConfigError
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from components.schema.events import event_files
 from components.schema.samples import query_features
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
+from serving.gateway.command_line import main
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
@@ -129,20 +131,28 @@ def test_excluded_items_and_a_given_choice_are_kept_to(running: Running) -> None
 
 
 @pytest.mark.parametrize(
-    ("request_body", "where"),
+    ("request_body", "field"),
     [
-        ({"user": "ann"}, ["body", "user"]),
-        ({"count": 0}, ["body", "count"]),
-        ({"count": 101}, ["body", "count"]),
-        ({"user_id": "x" * 257}, ["body", "user_id"]),
-        ({"context": {"device": 3}}, ["body", "context", "device"]),
-        ({"candidates": []}, ["body", "candidates"]),
+        ({"user": "ann"}, "body.user"),
+        ({"count": 0}, "body.count"),
+        ({"count": 101}, "body.count"),
+        ({"user_id": "x" * 257}, "body.user_id"),
+        ({"context": {"device": 3}}, "body.context.device"),
+        ({"candidates": []}, "body.candidates"),
     ],
 )
-def test_a_request_that_does_not_fit_is_refused_by_its_field(running: Running, request_body: Any, where: list[str]) -> None:
+def test_a_request_that_does_not_fit_is_refused_by_its_field(running: Running, request_body: Any, field: str) -> None:
     reply = running.http.post("/v1/recommend", json=request_body)
     assert reply.status_code == 422
-    assert reply.json()["detail"][0]["loc"] == where
+    assert reply.json()["field"] == field
+
+
+def test_the_command_refuses_to_listen_elsewhere_before_it_starts_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--workdir", str(tmp_path), "--host", "0.0.0.0"]) == ConfigError.exit_code  # noqa: S104
+    assert "to listen on 0.0.0.0, which others can reach, set WINNOW_RECOMMEND_KEY" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Who may call what: the middleware tells who calls, each route says whom it is for."""
+
+import math
+import time
+
+from fastapi import HTTPException, Request, Security, params
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.gateway.keys import Keys, Role
+from serving.gateway.limits import RateLimiter
+from serving.gateway.metrics import Metrics
+from serving.gateway.refusals import refusal
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+ADDRESS = "address"  # what a client without a key is counted by
+
+
+class Access:
+    """ASGI middleware: tells who calls, holds them to their rate, and turns away who has no key where one is needed.
+
+    What the key is for is for the route to check: see ``requires``.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Keys | None, limiter: RateLimiter, metrics: Metrics) -> None:
+        self._app, self._keys, self._limiter, self._metrics = app, keys, limiter, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        held = None if self._keys is None else self._keys.role_of(_presented(Headers(scope=scope)))
+        client = scope.get("client")
+        wait_s = self._limiter.wait_s(held or (client[0] if client else ADDRESS), time.monotonic())
+        app = self._app
+        if wait_s > 0:
+            self._metrics.rate_limited(held or ADDRESS)
+            app = refusal(429, "too many requests", headers={"Retry-After": str(math.ceil(wait_s))})
+        elif self._keys is not None and held is None and scope["path"] not in OPEN_PATHS:
+            app = refusal(401, "a key is needed: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"})
+        else:
+            scope.setdefault("state", {})["role"] = Role.ADMIN if self._keys is None else held
+        await app(scope, receive, send)
+
+
+def requires(role: Role) -> list[params.Depends]:
+    """A route's ``dependencies``: the caller's key must open the role. OpenAPI shows the role as the scheme's scope."""
+
+    async def check(request: Request) -> None:
+        held: Role = request.state.role
+        if not held.opens(role):
+            raise HTTPException(403, f"this key is for {held}; here one for {role} is needed")
+
+    return [Security(_BEARER, scopes=[role]), Security(_HEADER, scopes=[role]), params.Depends(check)]
+
+
+# They declare the two ways to send a key; the middleware has read it by then.
+_BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
+_HEADER = APIKeyHeader(scheme_name="header", name="X-API-Key", auto_error=False)
+
+
+def _presented(headers: Headers) -> str | None:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key")

@@ -1,0 +1,71 @@
+"""uvicorn as the gateway runs it: no client may hold a connection without saying what it wants."""
+
+import asyncio
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.gateway.limits import Limits
+
+HEAD_BYTES = 65_536
+
+
+def http_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
+    """A server that logs where the process logs, warnings and errors only: no request, no header, no client's address."""
+    config = uvicorn.Config(
+        app,
+        http=_hurried(limits),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # a client would choose the address that it is counted by
+    )
+    return uvicorn.Server(config)
+
+
+def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
+    """The protocol with limits for what the application never sees.
+
+    That is the head of a request, how its body is cut into chunks, and what comes of it after a reply that did not wait.
+    """
+    message_bytes = HEAD_BYTES + 2 * limits.body_bytes  # chunks of fair size add little to a body
+
+    class Hurried(HttpToolsProtocol):
+        _received_bytes = 0
+        _ending: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._hurry()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._received_bytes += len(data)
+            if self._received_bytes > message_bytes:
+                self.transport.close()
+            self._hurry()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._received_bytes = 0
+            self._hurry()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._calm()
+
+        def _hurry(self) -> None:
+            """Time runs while no request is under way; one that is has the application's limits."""
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._calm()
+            elif self._ending is None:
+                self._ending = self.loop.call_later(limits.head_s, self.transport.close)
+
+        def _calm(self) -> None:
+            if self._ending is not None:
+                self._ending.cancel()
+                self._ending = None
+
+    return Hurried

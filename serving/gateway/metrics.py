@@ -1,0 +1,100 @@
+"""What the gateway counts and measures, for Prometheus. Times are in seconds; no label takes its values from clients."""
+
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPMethod
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.event_stream import EventStream
+from serving.gateway.api import RecommendReply
+
+NO_ROUTE = "none"  # refused before a route was looked for, or none was found
+CLIENT_GONE = 499  # before there was a reply; the number is nginx's
+_LIMITS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """All that one gateway measures. Threads share one."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "winnow_requests", "Requests by how they ended", ("method", "route", "code"), registry=registry
+        )
+        self._request_seconds = Histogram(
+            "winnow_request_seconds", "From a request's head to its reply", ("route",), buckets=_LIMITS_S, registry=registry
+        )
+        self._stage_seconds = Histogram(
+            "winnow_stage_seconds", "Stages of a recommendation", ("stage",), buckets=_LIMITS_S, registry=registry
+        )
+        self._fallbacks = Counter(
+            "winnow_fallbacks", "What was done instead of what could not be done", ("fallback",), registry=registry
+        )
+        self._rate_limited = Counter(
+            "winnow_rate_limited", "Requests over the rate, by the role of their key", ("role",), registry=registry
+        )
+
+    def request_ended(self, method: str, route: str, code: int, seconds: float) -> None:
+        known = method if method in HTTPMethod.__members__ else "other"
+        self._requests.labels(known, route, str(code)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def recommended(self, reply: RecommendReply) -> None:
+        for stage, took_ms in reply.timings_ms.items():
+            self._stage_seconds.labels(stage).observe(took_ms / 1000)
+        for fallback in reply.fallbacks:
+            self._fallbacks.labels(fallback).inc()
+
+    def rate_limited(self, role: str) -> None:
+        self._rate_limited.labels(role).inc()
+
+    def page(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class GatewayState(Collector):
+    """What is read off the gateway whenever the page is asked for."""
+
+    def __init__(self, stream: EventStream, version: Callable[[], int]) -> None:
+        self._stream, self._version = stream, version
+
+    def collect(self) -> Iterator[Metric]:
+        stream = self._stream
+        yield GaugeMetricFamily("winnow_release_version", "The release that is served", value=self._version())
+        yield CounterMetricFamily("winnow_event_stream_sent", "Records that the stream took", value=stream.sent_count)
+        yield GaugeMetricFamily("winnow_event_stream_kept", "Records that wait in a file", value=stream.kept_count)
+        yield CounterMetricFamily("winnow_event_stream_lost", "Records that nothing took", value=stream.lost_count)
+
+
+class Measured:
+    """ASGI middleware, the outermost: counts and times each request by its route, whoever answers it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        code = CLIENT_GONE
+
+        async def noted(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "http.response.start":
+                code = message["status"]
+            await send(message)
+
+        started_s = time.monotonic()
+        try:
+            await self._app(scope, receive, noted)
+        except Exception:
+            code = 500
+            raise
+        finally:
+            route = getattr(scope.get("route"), "path", NO_ROUTE)
+            self._metrics.request_ended(scope["method"], route, code, time.monotonic() - started_s)
