@@ -2,7 +2,7 @@
 WINNOW := .venv/bin/winnow
 PYTHON3 ?= python3
 
-.PHONY: env demo serve test check format bench lock clean
+.PHONY: env demo serve test check format bench bench-serving lock clean
 
 env:            ## the virtual environment; a second call costs nothing
 	@command -v $(PYTHON3) >/dev/null || { echo "Python 3 is needed to set up the environment; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 1; }
@@ -29,6 +29,9 @@ format: env     ## rewrite the sources as the formatter wants them
 
 bench: env      ## measure; one JSON object a line
 	@.venv/bin/python -m tests.benchmarks
+
+bench-serving: env  ## the gateway under load, recall beside other libraries, faults; FULL=1 for an hour of traffic, a million items
+	@.venv/bin/python -m tests.benchmarks.serving $(if $(FULL),--full)
 
 lock: env       ## resolve the two locks anew
 	@.venv/bin/python infra/scripts/lock.py

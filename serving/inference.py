@@ -59,7 +59,13 @@ class ModelClient:
         self.target = target
         self._timeout_s = timeout_s
         self._channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+            target,
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # After a long absence gRPC would wait two minutes before it looks whether the server is back.
+                ("grpc.max_reconnect_backoff_ms", 1_000),
+            ],
         )
         self._predict: Callable[..., Any] = self._channel.unary_unary(
             wire.PREDICT_METHOD,

@@ -125,6 +125,15 @@ class StateStore:
             events, counts, seen = pipeline.execute()
         return StoredUser(self._state(events, counts) if counts else None, tuple(seen))
 
+    def knows(self, user_id: str) -> bool:
+        """Whether anything is kept of a user.
+
+        Raises:
+          ServingError: the store does not answer in time.
+        """
+        with _answering():
+            return bool(self._client.exists(_keys(user_id)[1]))
+
     def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
         """Fold events into a user's state; those whose id was folded before change nothing.
 

@@ -26,6 +26,9 @@ from serving.log_writer.process import embedded_log_writer
 from serving.model_server.process import EmbeddedServer
 
 LOOPBACK = "127.0.0.1"
+# One request's graph is a few hundred small ops: handing them from thread to thread costs more than it wins. Each runs in
+# the thread of its request (a negative number says so to TensorFlow); requests run side by side.
+SESSION_FLAGS = ("--tensorflow_intra_op_parallelism=1", "--tensorflow_inter_op_parallelism=-1")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +76,9 @@ def _model_server(registry: Registry, flags: argparse.Namespace) -> EmbeddedServ
     if version is None:
         raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
     ports = [f"--port={flags.grpc_port}", f"--rest_api_port={flags.rest_api_port}"]
-    return EmbeddedServer(registry.write_models_file(version), flags=ports, log_path=flags.workdir / "model-server.log")
+    return EmbeddedServer(
+        registry.write_models_file(version), flags=[*SESSION_FLAGS, *ports], log_path=flags.workdir / "model-server.log"
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:

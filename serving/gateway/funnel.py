@@ -65,7 +65,7 @@ class Funnel:
     """Answers requests from one release; made anew when another takes its place."""
 
     def __init__(self, release: Release, models: ModelClient, store: StateStore, settings: GatewaySettings) -> None:
-        self._models, self._store, self._settings = models, store, settings
+        self.store, self._models, self._settings = store, models, settings
         self._steps = steps(settings.rerank)
         self._ruled = bool(settings.rerank.banned or settings.rerank.rules)
         self.release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
@@ -116,7 +116,7 @@ class Funnel:
         seen: tuple[str, ...] = ()
         if user_id != ANONYMOUS:
             try:
-                stored = self._store.read(user_id)
+                stored = self.store.read(user_id)
                 state, seen = stored.state, stored.seen
             except ServingError:
                 progress.fallbacks.append("state store: the release's snapshot of the user")

@@ -78,7 +78,7 @@ class Gateway:
         for event in events:
             if event.type in funnel.release.form.types:
                 by_user.setdefault(event.user_id, []).append(event)
-        folded_count = sum(self._fold(funnel.release, user, of_user) for user, of_user in by_user.items())
+        folded_count = sum(_fold(funnel, user, of_user) for user, of_user in by_user.items())
         now_ms = time.time_ns() // 1_000_000
         for event in events:
             self._stream.append(event_record(event, funnel.release.config, now_ms))
@@ -133,7 +133,7 @@ class Gateway:
     def ready(self) -> bool:
         """Whether the store and both models answer."""
         try:
-            return self._store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
+            return self._funnel.store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
         except ServingError:
             return False
 
@@ -143,13 +143,7 @@ class Gateway:
         self._follower.join()
         self._live.close()
         self._stream.close()
-        self._store.close()
-
-    def _fold(self, release: Release, user_id: str, events: Sequence[Event]) -> int:
-        if self._store.read(user_id).state is None and (snapshot := release.snapshot(user_id)) is not None:
-            self._store.seed(user_id, *snapshot)
-        stored = [StoredEvent(event.event_id, event.item_id, event.timestamp_ms, event.value, event.type) for event in events]
-        return self._store.fold(user_id, stored)
+        self._funnel.store.close()
 
     def _load(self, version: int) -> Funnel:
         release = Release.load(self._registry, version)
@@ -158,13 +152,17 @@ class Gateway:
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
         timeout_s = STATE_TIMEOUT_MARGIN * self._settings.budgets_ms.state / 1000
-        self._store = StateStore(self._store_url, release.form.types, limits, timeout_s)
         try:
             self._live.refresh()
         except ServingError as error:
             _log.warning("items changed since are not known yet: %s", error)
-        funnel = Funnel(self._live.over(release), self._models, self._store, self._settings)
-        funnel.warm_up()
+        store = StateStore(self._store_url, release.form.types, limits, timeout_s)
+        funnel = Funnel(self._live.over(release), self._models, store, self._settings)
+        try:
+            funnel.warm_up()
+        except ServingError:
+            store.close()
+            raise
         return funnel
 
     def _catch_up(self) -> None:
@@ -177,7 +175,7 @@ class Gateway:
             self._live.refresh()
             release = self._funnel.release
             if self._live.behind(release):
-                self._funnel = Funnel(self._live.over(release), self._models, self._store, self._settings)
+                self._funnel = Funnel(self._live.over(release), self._models, self._funnel.store, self._settings)
 
     def _follow(self) -> None:
         """Catch up time and again; what cannot be had now is had later."""
@@ -194,10 +192,18 @@ class Gateway:
                 version = self._registry.current()
                 if version is None or version in (self.version, self._refused):
                     continue
-                funnel = self._load(version)
                 with self._swapping:
-                    self._funnel = funnel
+                    before, self._funnel = self._funnel, self._load(version)
+                self._closing.wait(self._settings.deadline_ms / 1000)  # for the requests that are under way there
+                before.store.close()
                 _log.info("release %s is served", version)
             except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused
                 _log.error("release %s is refused, %s stays: %s", version, self.version, error)
+
+
+def _fold(funnel: Funnel, user_id: str, events: Sequence[Event]) -> int:
+    if not funnel.store.knows(user_id) and (snapshot := funnel.release.snapshot(user_id)) is not None:
+        funnel.store.seed(user_id, *snapshot)
+    stored = [StoredEvent(event.event_id, event.item_id, event.timestamp_ms, event.value, event.type) for event in events]
+    return funnel.store.fold(user_id, stored)

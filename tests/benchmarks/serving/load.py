@@ -1,0 +1,186 @@
+"""Load on a gateway from a process of its own, open loop: each request leaves when the schedule says so.
+
+A latency counts from the scheduled moment and not from the moment of sending, so that every request that a stall delays
+pays for it (coordinated omission, as Gil Tene calls its neglect). HTTP is spoken over bare asyncio streams: client and
+servers share the machine's cores, and a client library would take milliseconds of them for each request.
+"""
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+ANSWER_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is asked of whom.
+
+    Attributes:
+      rate: requests a second, at Poisson's intervals.
+      users: who may ask; items: what they may click on.
+      event_share: of the requests, those that report one event; the others ask for ``count`` items.
+      first_event: the events' ids count from here, so that two loads on one gateway never share one.
+    """
+
+    port: int
+    rate: float
+    seconds: float
+    users: Sequence[str]
+    items: Sequence[str] = ()
+    event_type: str = ""
+    event_share: float = 0.0
+    first_event: int = 0
+    count: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request.
+
+    Attributes:
+      kind: ``recommend`` or ``events``.
+      scheduled_s: since the load began; latency_ms: from then on.
+      status: of HTTP; 0 where the connection broke or nothing came.
+      items: how many were recommended.
+    """
+
+    kind: str
+    scheduled_s: float
+    latency_ms: float
+    status: int
+    items: int = 0
+    release: int = 0
+    fallbacks: tuple[str, ...] = ()
+
+
+class Load:
+    """A load under way; ``answers`` waits for its end.
+
+    Example::
+
+        with Load(traffic) as load:
+            break_something()
+            answers = load.answers()
+    """
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "tests.benchmarks.serving.load"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(asdict(self._traffic)) + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "begun\n", "the load generator has ended before it began"
+        return self
+
+    def answers(self) -> list[Answer]:
+        text, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"the load generator ended with status {self._process.returncode}")
+        return [Answer(**{**one, "fallbacks": tuple(one["fallbacks"])}) for one in json.loads(text)]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def answers_to(traffic: Traffic) -> list[Answer]:
+    with Load(traffic) as load:
+        return load.answers()
+
+
+def percentile_ms(answers: Sequence[Answer], percent: float) -> float:
+    return float(np.percentile([answer.latency_ms for answer in answers], percent))
+
+
+def fallbacks_of(answers: Sequence[Answer]) -> Counter[str]:
+    return Counter(fallback for answer in answers for fallback in answer.fallbacks)
+
+
+def _bodies(traffic: Traffic) -> list[tuple[float, str, bytes]]:
+    """Moment in s, kind and body of every request."""
+    rng = random.Random(traffic.seed)
+    made = []
+    moment = 0.0
+    while (moment := moment + rng.expovariate(traffic.rate)) < traffic.seconds:
+        body: dict[str, Any] = {"user_id": rng.choice(traffic.users), "count": traffic.count}
+        kind = "events" if rng.random() < traffic.event_share else "recommend"
+        if kind == "events":
+            event = {
+                "event_id": f"load-{traffic.first_event + len(made)}",
+                "user_id": body["user_id"],
+                "item_id": rng.choice(traffic.items),
+                "type": traffic.event_type,
+                "timestamp_ms": time.time_ns() // 1_000_000,
+            }
+            body = {"events": [event]}
+        made.append((moment, kind, json.dumps(body).encode()))
+    return made
+
+
+class _Connections:
+    """Kept alive and used again; as many as requests are under way at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self._port)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        length = next(int(line.removeprefix("content-length:")) for line in lines if line.startswith("content-length:"))
+        answer = await reader.readexactly(length)
+        self._idle.append((reader, writer))
+        return int(lines[0].split()[1]), answer
+
+
+async def _run(traffic: Traffic) -> list[Answer]:
+    connections = _Connections(traffic.port)
+    bodies = _bodies(traffic)
+    started = time.monotonic()
+
+    async def ask(moment: float, kind: str, body: bytes) -> Answer:
+        await asyncio.sleep(started + moment - time.monotonic())
+        try:
+            status, text = await asyncio.wait_for(connections.post(f"/v1/{kind}", body), ANSWER_WITHIN_S)
+        except (OSError, EOFError, TimeoutError):
+            status, text = 0, b""
+        latency_ms = (time.monotonic() - started - moment) * 1000
+        if status != 200 or kind != "recommend":
+            return Answer(kind, moment, latency_ms, status)
+        reply = json.loads(text)
+        return Answer(kind, moment, latency_ms, status, len(reply["items"]), reply["release"], tuple(reply["fallbacks"]))
+
+    return await asyncio.gather(*(ask(*one) for one in bodies))
+
+
+def main() -> None:
+    traffic = Traffic(**json.loads(sys.stdin.readline()))
+    print("begun", flush=True)
+    print(json.dumps([asdict(answer) for answer in asyncio.run(_run(traffic))]))
+
+
+if __name__ == "__main__":
+    main()

