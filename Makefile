@@ -11,8 +11,8 @@ env:            ## the virtual environment; a second call costs nothing
 demo: env       ## real data, the whole pipeline, a model server, recommendations for one user
 	@$(WINNOW) demo
 
-serve: env      ## keep the demo's models served, with TensorFlow Serving's REST and gRPC APIs
-	@$(WINNOW) serve --workdir var/demo
+serve: env      ## keep the demo served: the gateway, and the models with TensorFlow Serving's REST and gRPC APIs
+	@$(WINNOW) serve --workdir var/demo --settings infra/config/gateway/movielens-100k.yaml
 
 test: env       ## the whole test suite
 	@.venv/bin/python -m pytest

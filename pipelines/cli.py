@@ -25,6 +25,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Get a data set: real ones by 
 app.add_typer(data_app, name="data")
 
 DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
+DEMO_GATEWAY = Path("infra/config/gateway/movielens-100k.yaml")
 Workdir = Annotated[Path, typer.Option(help="Where runs keep artifacts, releases, metadata and logs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 DEFAULT_WORKDIR = Path("var/run")
@@ -119,6 +120,9 @@ def run(
 @app.command()
 def serve(
     workdir: Workdir = DEFAULT_WORKDIR,
+    host: Annotated[
+        str, typer.Option(help="Where the gateway listens; beyond this machine only with keys: see the README.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, help="Port of the gateway: recommendations and events.")] = PORT,
     grpc_port: Annotated[int, typer.Option(min=1, help="Port of the models' gRPC API.")] = GRPC_PORT,
     rest_port: Annotated[int, typer.Option(min=1, help="Port of the models' REST API.")] = REST_PORT,
@@ -126,13 +130,13 @@ def serve(
         Path | None, typer.Option(help="YAML file of the gateway's settings: deadline, recall, re-ranking.")
     ] = None,
 ) -> None:
-    """Serve recommendations, and the models with TensorFlow Serving's API, on this machine only, until interrupted.
+    """Serve recommendations, and on this machine the models with TensorFlow Serving's API, until interrupted.
 
     A release that a later run publishes is taken up without a pause; `winnow rollback` goes back to the one before.
     """
     with failing_clearly():
-        command = serving_command(workdir, port, grpc_port, rest_port, settings)
-        gateway = f"http://127.0.0.1:{port}"
+        command = serving_command(workdir, host, port, grpc_port, rest_port, settings)
+        gateway = f"http://{host}:{port}"
         typer.echo(
             f"gateway {gateway}   models: REST http://127.0.0.1:{rest_port}, gRPC 127.0.0.1:{grpc_port}   Ctrl-C ends all"
         )
@@ -202,7 +206,7 @@ def demo(workdir: Workdir = Path("var/demo")) -> None:
             outcome = run_and_report(load_config(DEFAULT_CONFIG), workdir, None, True, quietly)
         show_outcome(outcome)
         with quiet(log):
-            answer, reply = asked_both(workdir, 10)
+            answer, reply = asked_both(workdir, 10, DEMO_GATEWAY)
         show_answer(answer, console)
         show_reply(reply, recommend_curl(f"http://127.0.0.1:{PORT}", {"user_id": answer.user_id}), console)
         console.print(

@@ -53,7 +53,7 @@ def show_answer(answer: "Answer", console: Console) -> None:
 
 
 def show_reply(reply: dict[str, Any], curl: str, console: Console) -> None:
-    """The gateway's list with what found each item, what the request took, and the line that asks the same."""
+    """The gateway's list, what found and what moved each item, what the request took, and the line that asks the same."""
     table = Table(title=f"Recommended by the gateway, release {reply['release']}", title_justify="left")
     for name in ("rank", "item", "title", "score", "found by"):
         table.add_column(name, justify="left" if name in ("title", "found by") else "right")
@@ -62,6 +62,10 @@ def show_reply(reply: dict[str, Any], curl: str, console: Console) -> None:
         table.add_row(str(item["rank"]), item["item_id"], item["title"], score, ", ".join(item["sources"]))
     console.print()
     console.print(table)
+    for item in reply["items"]:
+        for change in item["rerank"]:
+            moved = f"{change['from_rank']} → {change['to_rank']}" if change["from_rank"] != change["to_rank"] else "score"
+            console.print(f"  {item['title']}: {change['step']}, {moved}: {change['reason']}", markup=False, soft_wrap=True)
     took = ", ".join(f"{stage} {milliseconds:.1f}" for stage, milliseconds in reply["timings_ms"].items())
     console.print(f"ms: {took}", markup=False, soft_wrap=True)
     for fallback in reply["fallbacks"]:

@@ -67,7 +67,7 @@ def outcome(workdir: Path) -> dict[str, Any]:
     return {**release, "query_count": judged["query_count"], "ndcg@10": metrics}
 
 
-def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int, settings: Path | None) -> list[str]:
+def serving_command(workdir: Path, host: str, port: int, grpc_port: int, rest_port: int, settings: Path | None) -> list[str]:
     """The command line of a gateway and a model server for the releases of ``workdir``.
 
     Raises:
@@ -75,8 +75,8 @@ def serving_command(workdir: Path, port: int, grpc_port: int, rest_port: int, se
     """
     _current(workdir)
     return [
-        sys.executable, "-m", "serving.gateway", f"--workdir={workdir}", f"--port={port}", f"--grpc_port={grpc_port}",
-        f"--rest_api_port={rest_port}", *([f"--settings={settings}"] if settings else []),
+        sys.executable, "-m", "serving.gateway", f"--workdir={workdir}", f"--host={host}", f"--port={port}",
+        f"--grpc_port={grpc_port}", f"--rest_api_port={rest_port}", *([f"--settings={settings}"] if settings else []),
     ]  # fmt: skip
 
 
@@ -91,11 +91,11 @@ def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answ
         return ask(registry, server.rest_url, user, count, body, SHOWN_REST_URL)
 
 
-def asked_both(workdir: Path, count: int) -> "tuple[Answer, dict[str, Any]]":
-    """A user's recommendations over TensorFlow Serving's REST API, and the gateway's reply for the same user."""
+def asked_both(workdir: Path, count: int, settings: Path) -> "tuple[Answer, dict[str, Any]]":
+    """A user's recommendations over TensorFlow Serving's REST API, and the gateway's reply, with ``settings``, for the same."""
     from pipelines.ask import ask
 
-    with EmbeddedGateway(workdir) as gateway:
+    with EmbeddedGateway(workdir, settings) as gateway:
         answer = ask(Registry(workdir / "releases"), gateway.rest_url, None, count, workdir / "query.json", SHOWN_REST_URL)
         return answer, gateway.recommend({"user_id": answer.user_id, "count": count})
 

@@ -23,9 +23,9 @@ class EmbeddedGateway:
     url: str
     rest_url: str
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, settings: Path | None = None) -> None:
         workdir = workdir.resolve()
-        flags = [f"--workdir={workdir}", "--port=0"]
+        flags = [f"--workdir={workdir}", "--port=0", *([f"--settings={settings.resolve()}"] if settings else [])]
         self._process = ChildProcess("gateway", "serving.gateway", flags, workdir / "gateway.log", 120.0, 30.0)
 
     def recommend(self, request: dict[str, Any]) -> dict[str, Any]:
