@@ -187,19 +187,23 @@ class Gateway:
 
     def _watch(self) -> None:
         """Take up the registry's current release; one that cannot be loaded is refused, and the old one stays."""
+        outgoing: StateStore | None = None  # requests may be under way there, till long before the next release
         while not self._closing.wait(1.0):
             try:
                 version = self._registry.current()
                 if version is None or version in (self.version, self._refused):
                     continue
+                funnel = self._load(version)
+                if outgoing is not None:
+                    outgoing.close()
                 with self._swapping:
-                    before, self._funnel = self._funnel, self._load(version)
-                self._closing.wait(self._settings.deadline_ms / 1000)  # for the requests that are under way there
-                before.store.close()
+                    outgoing, self._funnel = self._funnel.store, funnel
                 _log.info("release %s is served", version)
             except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused
                 _log.error("release %s is refused, %s stays: %s", version, self.version, error)
+        if outgoing is not None:
+            outgoing.close()
 
 
 def _fold(funnel: Funnel, user_id: str, events: Sequence[Event]) -> int:

@@ -42,7 +42,7 @@ def test_the_example_fits_the_example_data_set() -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ("", "gateway.yaml: found a str, wanted a mapping with any of the keys deadline_ms, budgets_ms, quotas, rerank"),
+        ("", "gateway.yaml: found a str, wanted a mapping with any of the keys deadline_ms, budgets_ms, limits, quotas"),
         ({"deadline": 5}, "  deadline: unknown key; did you mean deadline_ms?"),
         ({"deadline_ms": 0}, "  deadline_ms: found 0, input should be greater than 0"),
         ({"quotas": {"two_towers": 5}}, "  (whole file): quotas: unknown sources ['two_towers']; wanted some of: two_tower,"),
