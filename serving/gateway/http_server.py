@@ -28,13 +28,15 @@ def http_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
 def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
     """The protocol with limits for what the application never sees.
 
-    That is the head of a request, how its body is cut into chunks, and what comes of it after a reply that did not wait.
+    That is the head of a request, how its body is cut into chunks, what comes of it after a reply that did not wait, and a
+    reply that nobody takes.
     """
     message_bytes = HEAD_BYTES + 2 * limits.body_bytes  # chunks of fair size add little to a body
 
     class Hurried(HttpToolsProtocol):
         _received_bytes = 0
-        _ending: asyncio.TimerHandle | None = None
+        _waiting: asyncio.TimerHandle | None = None  # for the next request
+        _stalled: asyncio.TimerHandle | None = None  # by a client that does not read
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -44,7 +46,7 @@ def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
             super().data_received(data)
             self._received_bytes += len(data)
             if self._received_bytes > message_bytes:
-                self.transport.close()
+                self.transport.abort()
             self._hurry()
 
         def on_response_complete(self) -> None:
@@ -52,20 +54,30 @@ def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
             self._received_bytes = 0
             self._hurry()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._stalled = self.loop.call_later(limits.body_s, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            _cancel(self._stalled)
+
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
-            self._calm()
+            _cancel(self._stalled)
+            _cancel(self._waiting)
 
         def _hurry(self) -> None:
             """Time runs while no request is under way; one that is has the application's limits."""
             if self.cycle is not None and not self.cycle.response_complete:
-                self._calm()
-            elif self._ending is None:
-                self._ending = self.loop.call_later(limits.head_s, self.transport.close)
-
-        def _calm(self) -> None:
-            if self._ending is not None:
-                self._ending.cancel()
-                self._ending = None
+                _cancel(self._waiting)
+                self._waiting = None
+            elif self._waiting is None:
+                self._waiting = self.loop.call_later(limits.head_s, self.transport.abort)
 
     return Hurried
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

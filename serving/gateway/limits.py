@@ -25,8 +25,8 @@ _CLOSE = {"Connection": "close"}  # the rest of a body is not waited for
 
 class Limits(Settings):
     body_bytes: int = Field(default=2_097_152, gt=0)
-    body_s: float = Field(default=10, gt=0, description="from a request's head to the end of its body")
-    head_s: float = Field(default=10, gt=0, description="from a connection's begin to the end of its first request's head")
+    body_s: float = Field(default=10, gt=0, description="for a body to come, or a reply to be taken on")
+    head_s: float = Field(default=10, gt=0, description="for a head to come, from the connection or the last reply on")
     nesting: int = Field(default=16, gt=0, description="arrays and objects inside each other")
     requests_per_s: float = Field(default=1_000, gt=0, description="of one key, or of one address where there are no keys")
     burst: int = Field(default=2_000, gt=0, description="requests at once, before the rate counts")

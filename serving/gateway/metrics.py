@@ -47,7 +47,7 @@ class Metrics:
         for stage, took_ms in reply.timings_ms.items():
             self._stage_seconds.labels(stage).observe(took_ms / 1000)
         for fallback in reply.fallbacks:
-            self._fallbacks.labels(fallback).inc()
+            self._fallbacks.labels(fallback.partition(":")[0]).inc()  # what follows may tell numbers
 
     def rate_limited(self, role: str) -> None:
         self._rate_limited.labels(role).inc()

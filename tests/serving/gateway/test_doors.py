@@ -5,12 +5,13 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from components.errors import ServingError
 from serving.gateway.access import requires
@@ -235,7 +236,7 @@ def test_keys_and_what_clients_send_are_in_no_log(caplog: pytest.LogCaptureFixtu
 
 
 @contextmanager
-def listening(app: FastAPI, limits: Limits = DEFAULTS) -> Iterator[int]:
+def listening(app: ASGIApp, limits: Limits = DEFAULTS) -> Iterator[int]:
     """The application on a real port."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -251,15 +252,10 @@ def listening(app: FastAPI, limits: Limits = DEFAULTS) -> Iterator[int]:
 def talk(port: int, *parts: bytes) -> bytes:
     """Send the parts and read until the server ends the connection; it may do so before it has heard them all."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        heard = b""
-        try:
+        with suppress(ConnectionError):
             for part in parts:
                 connection.sendall(part)
-            while got := connection.recv(65_536):
-                heard += got
-        except ConnectionError:
-            pass
-        return heard
+        return b"".join(iter(lambda: received(connection), b""))
 
 
 @pytest.fixture(scope="module")
@@ -323,4 +319,57 @@ def test_a_connection_that_is_used_as_it_should_be_stays_open(hurried: int) -> N
 def test_heads_that_are_no_http_do_no_harm(hurried: int, line: bytes) -> None:
     reply = talk(hurried, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + line + b"\r\nConnection: close\r\n\r\n")
     assert reply.split()[1] in (b"200", b"400", b"408")
-    assert talk(hurried, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split()[1] == b"200"
+    assert is_well(hurried)
+
+
+@pytest.mark.parametrize(
+    "target", [b"*", b"http://elsewhere/healthz", b"elsewhere:443", b"/\xff", b"//", b"/%00", b"/?" + b"a" * 9_999]
+)
+@pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"CONNECT", b"TRACE", b"HEAD"])
+def test_targets_that_are_no_paths_do_no_harm(hurried: int, method: bytes, target: bytes) -> None:
+    reply = talk(hurried, method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert reply.split()[1] in (b"200", b"400", b"404", b"405")
+    assert is_well(hurried)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /healthz HTTP/1.1\r\nX: ",
+        b"GET /",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;x=",  # an extension of a chunk
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ",  # a trailer
+    ],
+)
+def test_what_is_no_body_is_bounded_too(start: bytes) -> None:
+    limits = Limits(body_bytes=10_000, body_s=60, head_s=60)
+    with listening(rooms(limits, with_keys=False), limits) as port:
+        assert b"200" not in talk(port, start, *[b"x" * 65_536] * 100)
+        assert is_well(port)
+
+
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    ended, chunk_count, chunk = threading.Event(), 64, b"x" * 1_000_000
+
+    async def generous(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(chunk_count):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        ended.set()  # with the connection: nobody can have taken all of it
+
+    with listening(generous, Limits(body_s=0.2)) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert ended.wait(20)
+        heard = sum(map(len, iter(lambda: received(connection), b"")))
+        assert heard < chunk_count * len(chunk)
+
+
+def received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65_536)
+    except ConnectionError:
+        return b""
+
+
+def is_well(port: int) -> bool:
+    return talk(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split()[1] == b"200"
