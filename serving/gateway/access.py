@@ -4,7 +4,8 @@ import math
 import time
 
 from fastapi import HTTPException, Request, Security, params
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+from fastapi.security.base import SecurityBase
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -44,20 +45,24 @@ class Access:
         await app(scope, receive, send)
 
 
-def requires(role: Role) -> list[params.Depends]:
-    """A route's ``dependencies``: the caller's key must open the role. OpenAPI shows the role as the scheme's scope."""
+class Requirement(SecurityBase):
+    """A dependency that asks for a role; FastAPI declares it in the OpenAPI document as what it is, a security scheme."""
 
-    async def check(request: Request) -> None:
+    scheme_name = "bearer"
+    model = HTTPBearerModel(description="a key for the role that is named as the scope; X-API-Key takes it too")
+
+    def __init__(self, role: Role) -> None:
+        self._role = role
+
+    async def __call__(self, request: Request) -> None:
         held: Role = request.state.role
-        if not held.opens(role):
-            raise HTTPException(403, f"this key is for {held}; here one for {role} is needed")
-
-    return [Security(_BEARER, scopes=[role]), Security(_HEADER, scopes=[role]), params.Depends(check)]
+        if not held.opens(self._role):
+            raise HTTPException(403, f"this key is for {held}; here one for {self._role} is needed")
 
 
-# They declare the two ways to send a key; the middleware has read it by then.
-_BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
-_HEADER = APIKeyHeader(scheme_name="header", name="X-API-Key", auto_error=False)
+def requires(role: Role) -> list[params.Depends]:
+    """A route's ``dependencies``: the caller's key must open the role."""
+    return [Security(Requirement(role), scopes=[role])]
 
 
 def _presented(headers: Headers) -> str | None:

@@ -1,10 +1,9 @@
 """What one client may cost: the bytes, seconds and nesting of a body, and requests a second."""
 
 import asyncio
-import re
 from collections import OrderedDict
-from itertools import accumulate
 
+import numpy as np
 from pydantic import Field
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -16,10 +15,8 @@ from serving.gateway.refusals import refusal
 
 MAX_CALLERS = 10_000  # whose rate is remembered; the one who was away longest is forgotten first
 
-# A string, to the end of the text if it is not closed. Possessive, so that no text makes it go back: each byte is read once.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_DEPTH_STEPS = np.zeros(256, np.int8)  # by byte
+_DEPTH_STEPS[list(b"[{")], _DEPTH_STEPS[list(b"]}")] = 1, -1
 _CLOSE = {"Connection": "close"}  # the rest of a body is not waited for
 
 
@@ -33,9 +30,11 @@ class Limits(Settings):
 
 
 def nesting(text: bytes) -> int:
-    """How deep arrays and objects lie in each other in a JSON text, told without parsing it."""
-    brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
-    return max(accumulate((_STEPS[bracket] for bracket in brackets), initial=0))
+    """How deep arrays and objects lie in each other in a JSON text, told without parsing it, in a time that is linear."""
+    characters = np.frombuffer(text.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
+    quotes_before = np.cumsum(characters == ord('"'), dtype=np.uint8)  # whether they are odd outlasts the overflow
+    steps = _DEPTH_STEPS[characters] * (quotes_before % 2 == 0)
+    return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
 
 
 class RateLimiter:
@@ -109,7 +108,8 @@ class BodyLimits:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" or headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "wanted Content-Type: application/json, without Content-Encoding")
-        if nesting(body) > self._limits.nesting:
+        # Most bodies do not even hold so many.
+        if body.count(b"[") + body.count(b"{") > self._limits.nesting < nesting(body):
             raise HTTPException(422, f"found more than {self._limits.nesting} arrays and objects inside each other")
 
     def _too_long(self) -> HTTPException:
