@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from serving.gateway.api import Id, Moment, Name, Wire
+from serving.gateway.api import Id, Moment, Name, Value, Wire
 
 Text = Annotated[str, Field(max_length=10_000)]
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[Value, Field(strict=True)]
 
 
 class ItemBody(Wire):

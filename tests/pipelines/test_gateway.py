@@ -9,17 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pyarrow.parquet as pq
 import pytest
+import schemathesis
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from components.errors import ConfigError
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from components.schema.events import event_files
 from components.schema.samples import query_features
 from serving.embedded_store import embedded_store
+from serving.gateway.access import OPEN_PATHS
 from serving.gateway.app import create_app
 from serving.gateway.command_line import main
+from serving.gateway.keys import Keys, Role
+from serving.gateway.limits import Limits
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
@@ -214,6 +222,9 @@ def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Pa
     refused = http.post("/v1/events", json={"events": [event]})
     assert refused.status_code == 503
     assert "the state store does not answer" in refused.json()["error"]
+    page = http.get("/metrics").text
+    assert all(f'winnow_fallbacks_total{{fallback="{name}"}} 1.0' in page for name in ("state store", "query tower", "ranker"))
+    assert f"winnow_release_version {gateway.version}.0" in page
     gateway.close()
     client.close()
     assert (tmp_path / "unsent.jsonl").exists()  # what was shown is kept for later
@@ -269,3 +280,62 @@ def recommended_until(http: TestClient, version: int) -> list[dict[str, Any]]:
         assert time.monotonic() < deadline
         replies.append(http.post("/v1/recommend", json={"user_id": "anyone"}).json())
     return replies
+
+
+# From here on the running gateway gets events and items of no sense: what needs it clean stands above.
+KEYS = {role: f"{role}-key-0123456789" for role in Role}
+ADMIN = {"Authorization": f"Bearer {KEYS[Role.ADMIN]}"}
+
+
+@pytest.fixture(scope="module")
+def locked(running: Running) -> FastAPI:
+    """The same gateway behind keys."""
+    keys = Keys.from_environment({role.variable: key for role, key in KEYS.items()})
+    return create_app(running.gateway, keys, Limits(burst=1_000_000))
+
+
+def test_every_route_but_the_probes_is_for_a_role(locked: FastAPI) -> None:
+    http = TestClient(locked)
+    for path, operations in http.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            assert ("security" in operation) == (path not in OPEN_PATHS)
+            if path not in OPEN_PATHS:
+                assert http.request(method, path.replace("{item_id}", "i")).status_code == 401
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.filterwarnings("ignore")
+def test_no_request_makes_the_gateway_fail_or_break_its_openapi_document(locked: FastAPI, mode: GenerationMode) -> None:
+    """Requests that fit the document, and those that do not: no 5xx, and each reply as it is declared."""
+    codes = set()
+    for found in schemathesis.openapi.from_asgi("/openapi.json", locked).get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and operation.path in OPEN_PATHS:
+            continue  # nothing can be wrong about them
+
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        @hypothesis.settings(
+            max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+        )
+        def answers_as_declared(case: schemathesis.Case) -> None:
+            reply = case.call(headers=ADMIN)
+            # Whether a feature is one of the release's, no document can say.
+            case.validate_response(reply, headers=ADMIN, excluded_checks=[positive_data_acceptance])
+            codes.add(reply.status_code)
+
+        answers_as_declared()
+    assert codes >= ({200} if mode is GenerationMode.POSITIVE else {422})
+
+
+def test_numbers_at_the_edge_of_what_fits_do_not_spoil_later_replies(running: Running) -> None:
+    item = min(running.catalogue)
+    event = {"user_id": "edge", "item_id": item, "type": "click", "timestamp_ms": 1_900_000_000_000}
+    events = [{**event, "event_id": f"edge {value}", "value": value} for value in (3.4e38, -3.4e38, 1e-320)]
+    assert running.http.post("/v1/events", json={"events": events}).json()["folded"] == 3
+    assert len(ids(running.recommend(user_id="edge"))) == 10
+    for number, value in enumerate((3.4e38, -3.4e38, 1e-320)):
+        put = running.http.put(f"/v1/items/edge-{number}", json={"features": {"price": value}})
+        assert put.status_code in (200, 422)
+        assert running.http.get(f"/v1/items/edge-{number}/similar").status_code == (200 if put.status_code == 200 else 404)
+    assert running.http.get(f"/v1/items/{item}/similar").status_code == 200
+    assert len(ids(running.recommend(user_id="edge"))) == 10
