@@ -120,11 +120,18 @@ def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int
     for name in quotas:
         rows = SOURCES[name](allowed, known, wanted)
         found[name] = rows[rows != MISSING]
-    finders: dict[int, list[str]] = {}
-    for name, rows in found.items():
-        for row in dict.fromkeys(rows.tolist()):
-            finders.setdefault(row, []).append(name)
     first = [rows[: quotas[name]] for name, rows in found.items()]
     rest = [rows[quotas[name] :] for name, rows in found.items()]
     chosen = list(dict.fromkeys(np.concatenate([*first, *rest]).tolist()))[:wanted]
-    return Candidates(np.array(chosen, np.int32), [tuple(finders[row]) for row in chosen])
+    rows = np.array(chosen, np.int32)
+    return Candidates(rows, _finders(rows, found, len(release.item_ids)))
+
+
+def _finders(chosen: Rows, found: Mapping[str, Rows], item_count: int) -> list[tuple[str, ...]]:
+    """For each of ``chosen`` the names of the sources that found it."""
+    codes = np.zeros(item_count, np.int64)  # a bit for each source
+    for bit, rows in enumerate(found.values()):
+        codes[rows] |= 1 << bit
+    listed = codes[chosen].tolist()
+    names = {code: tuple(name for bit, name in enumerate(found) if code >> bit & 1) for code in set(listed)}
+    return [names[code] for code in listed]

@@ -35,6 +35,9 @@ def test_an_unknown_user_is_unknown(store: StateStore) -> None:
     stored = store.read("nobody")
     assert stored.state is None
     assert stored.seen == ()
+    assert not store.knows("nobody")
+    store.fold("somebody", [event(1)])
+    assert store.knows("somebody")
 
 
 def test_events_fold_as_the_features_define_it(store: StateStore) -> None:
