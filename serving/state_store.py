@@ -23,6 +23,7 @@ from components.errors import ServingError
 from components.features.user import UserState
 
 DAY_S = 86_400
+WRITE_TIMEOUT_S = 1.0  # no list waits for a write, and one that is given up has to be sent again
 
 # KEYS: events, counts, seen, ids. ARGV: keep, seen kept, ids kept, expiry in s, then id, time, member, type and item of each.
 _FOLD = """
@@ -100,16 +101,18 @@ class StateStore:
     Args:
       url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; ``cluster`` for a cluster behind it.
       types: event types of the history; a type's place is its code.
-      timeout_s: of one call; a store that takes longer counts as absent.
+      timeout_s: of one read; a store that takes longer counts as absent.
     """
 
     def __init__(self, url: str, types: Sequence[str], limits: StoreLimits, timeout_s: float, cluster: bool = False) -> None:
         self._types, self._limits = tuple(types), limits
         kind: Any = redis.RedisCluster if cluster else redis.Redis
-        options = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "decode_responses": True}
-        self._client = kind.from_url(url, **options)
-        self._fold = self._client.register_script(_FOLD)
-        self._seed = self._client.register_script(_SEED)
+        self._reader, self._writer = (
+            kind.from_url(url, socket_timeout=each_s, socket_connect_timeout=each_s, decode_responses=True)
+            for each_s in (timeout_s, WRITE_TIMEOUT_S)
+        )
+        self._fold = self._writer.register_script(_FOLD)
+        self._seed = self._writer.register_script(_SEED)
 
     def read(self, user_id: str) -> StoredUser:
         """All that is kept of a user, in one round trip.
@@ -118,7 +121,7 @@ class StateStore:
           ServingError: the store does not answer in time.
         """
         events_key, counts_key, seen_key, _ = _keys(user_id)
-        with _answering(), self._client.pipeline(transaction=False) as pipeline:
+        with _answering(), self._reader.pipeline(transaction=False) as pipeline:
             pipeline.zrange(events_key, 0, -1, withscores=True)
             pipeline.hgetall(counts_key)
             pipeline.zrange(seen_key, 0, -1)
@@ -126,13 +129,13 @@ class StateStore:
         return StoredUser(self._state(events, counts) if counts else None, tuple(seen))
 
     def knows(self, user_id: str) -> bool:
-        """Whether anything is kept of a user.
+        """Whether anything is kept of a user: asked before a write, with a write's patience.
 
         Raises:
           ServingError: the store does not answer in time.
         """
         with _answering():
-            return bool(self._client.exists(_keys(user_id)[1]))
+            return bool(self._writer.exists(_keys(user_id)[1]))
 
     def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
         """Fold events into a user's state; those whose id was folded before change nothing.
@@ -172,12 +175,13 @@ class StateStore:
 
     def ping(self) -> bool:
         try:
-            return bool(self._client.ping())
+            return bool(self._reader.ping())
         except redis.RedisError:
             return False
 
     def close(self) -> None:
-        self._client.close()
+        self._reader.close()
+        self._writer.close()
 
     def _state(self, events: list[tuple[str, float]], counts: dict[str, str]) -> UserState:
         members = [json.loads(member) for member, _ in events]

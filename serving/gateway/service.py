@@ -22,7 +22,6 @@ from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
 from serving.state_store import StateStore, StoredEvent, StoreLimits
 
-STATE_TIMEOUT_MARGIN = 2  # a write may take longer than a read inside a request
 FOLLOW_S = 0.25  # between two looks at what has changed of the items
 _log = logging.getLogger(__name__)
 
@@ -151,7 +150,7 @@ class Gateway:
         for name in ("retrieval", "ranker"):
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
-        timeout_s = STATE_TIMEOUT_MARGIN * self._settings.budgets_ms.state / 1000
+        timeout_s = self._settings.budgets_ms.state / 1000
         try:
             self._live.refresh()
         except ServingError as error:

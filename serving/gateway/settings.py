@@ -13,7 +13,7 @@ from serving.gateway.rerank.settings import RerankSettings
 class Budgets(Settings):
     """Milliseconds that a stage may take, inside the request's deadline."""
 
-    state: float = Field(default=15, gt=0)
+    state: float = Field(default=30, gt=0)
     query_tower: float = Field(default=35, gt=0)
     ranker: float = Field(default=80, gt=0)
 
