@@ -33,11 +33,13 @@ class Answer:
 
     Attributes:
       history: most recent first; recommended: best first.
+      timestamp_ms: as of when was asked, the end of the release's log.
       curl: a command line that asks the same.
     """
 
     user_id: str
     release: int
+    timestamp_ms: int
     history: list[Shown]
     recommended: list[Shown]
     curl: str
@@ -82,6 +84,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
     return Answer(
         user_id=user_id,
         release=version,
+        timestamp_ms=inputs[names.TIMESTAMP][0],
         history=[Shown(item, titles.get(item, item)) for item in reversed(histories[users.index(user_id)])],
         recommended=[
             Shown(item, titles.get(item, item), float(score))

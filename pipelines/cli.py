@@ -11,7 +11,7 @@ from rich.console import Console
 from components.config import load_config
 from pipelines.show import recommend_curl, show_answer, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
-from pipelines.work import asked, asked_both, run_and_report, serving_command
+from pipelines.work import asked, asked_both, gateway_request, run_and_report, serving_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -208,7 +208,7 @@ def demo(workdir: Workdir = Path("var/demo")) -> None:
         with quiet(log):
             answer, reply = asked_both(workdir, 10, DEMO_GATEWAY)
         show_answer(answer, console)
-        show_reply(reply, recommend_curl(f"http://127.0.0.1:{PORT}", {"user_id": answer.user_id}), console)
+        show_reply(reply, recommend_curl(f"http://127.0.0.1:{PORT}", gateway_request(answer)), console)
         console.print(
             f"\n[bold]How to go on[/bold]\n"
             f"  make serve                    keep gateway and models running; then the curl lines above work\n"

@@ -97,7 +97,12 @@ def asked_both(workdir: Path, count: int, settings: Path) -> "tuple[Answer, dict
 
     with EmbeddedGateway(workdir, settings) as gateway:
         answer = ask(Registry(workdir / "releases"), gateway.rest_url, None, count, workdir / "query.json", SHOWN_REST_URL)
-        return answer, gateway.recommend({"user_id": answer.user_id, "count": count})
+        return answer, gateway.recommend({**gateway_request(answer), "count": count})
+
+
+def gateway_request(answer: "Answer") -> dict[str, Any]:
+    """What to ask a gateway to be told of the same user at the same moment."""
+    return {"user_id": answer.user_id, "timestamp_ms": answer.timestamp_ms}
 
 
 def _current(workdir: Path) -> int:

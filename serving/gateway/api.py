@@ -73,6 +73,7 @@ class Condition(Wire):
 
 class RecommendRequest(Wire):
     user_id: Id | None = Field(default=None, description="without it, an anonymous visitor")
+    timestamp_ms: Moment | None = Field(default=None, description="as of when, ms UTC; by default now. For a log of the past")
     count: int = Field(default=10, ge=1, le=100)
     context: dict[Name, Id] = Field(default={}, max_length=32)
     exclude: list[Id] = Field(default=[], max_length=1_000)

@@ -71,7 +71,7 @@ class Funnel:
         self.release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
 
     def warm_up(self, timeout_s: float = 60.0) -> None:
-        """Ask the models once what they will be asked: the first run of a graph takes many times as long.
+        """Do once what requests will want: the first run of a graph and the first call of a store take many times as long.
 
         Raises:
           InferenceError: a model does not answer.
@@ -83,6 +83,8 @@ class Funnel:
         item = item_inputs([ANONYMOUS], [{}], release.config.dataset.item_features)
         self._models.predict("retrieval", item, signature="item", version=release.version, timeout_s=timeout_s)
         self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
+        self.store.ping()
+        self.recommend(RecommendRequest(), time.time_ns() // 1_000_000)
 
     def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
         """A list for the request, never empty while the catalogue holds an item that may be shown; and what the models were

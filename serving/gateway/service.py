@@ -60,10 +60,10 @@ class Gateway:
         return self._stream
 
     def recommend(self, request: RecommendRequest) -> RecommendReply:
-        now_ms = time.time_ns() // 1_000_000
+        moment_ms = request.timestamp_ms or time.time_ns() // 1_000_000
         funnel = self._funnel
-        reply, inputs = funnel.recommend(request, now_ms)
-        self._stream.append(shown_record(request, reply, inputs, funnel.release.config, now_ms))
+        reply, inputs = funnel.recommend(request, moment_ms)
+        self._stream.append(shown_record(request, reply, inputs, funnel.release.config, moment_ms))
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:
@@ -188,6 +188,7 @@ class Gateway:
         """Take up the registry's current release; one that cannot be loaded is refused, and the old one stays."""
         outgoing: StateStore | None = None  # requests may be under way there, till long before the next release
         while not self._closing.wait(1.0):
+            version: int | None = None
             try:
                 version = self._registry.current()
                 if version is None or version in (self.version, self._refused):
@@ -201,6 +202,9 @@ class Gateway:
             except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused
                 _log.error("release %s is refused, %s stays: %s", version, self.version, error)
+            except Exception:  # whatever it is, the releases after this one are to be taken up
+                self._refused = version or self._refused
+                _log.exception("release %s cannot be taken up, %s stays", version, self.version)
         if outgoing is not None:
             outgoing.close()
 

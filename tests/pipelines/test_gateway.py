@@ -124,6 +124,17 @@ def test_events_of_a_known_user_go_on_from_the_release(running: Running) -> None
     assert not again & (had | {item})
 
 
+def test_a_request_can_be_as_of_a_moment_of_the_past(running: Running) -> None:
+    user = max(running.clicked, key=lambda user: len(running.clicked[user]))
+    then, later = 1_750_000_000_000, 1_850_000_000_000
+
+    def scores(moment: int) -> list[float]:
+        return [item["score"] for item in running.recommend(user_id=user, timestamp_ms=moment)["items"]]
+
+    assert scores(then) == scores(then)
+    assert scores(then) != scores(later)  # the user's idle time is a feature
+
+
 def test_a_sessions_own_events_count_for_its_request_alone(running: Running) -> None:
     first = ids(running.recommend(user_id="session", count=3))
     events = [{"item_id": first[0], "type": "click", "timestamp_ms": 1_900_000_000_000}]
