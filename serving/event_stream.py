@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import redis
+from serving.store_client import STORE_ERRORS, store_client
 
 STREAM = "winnow:log"
 MAX_WAITING = 10_000
@@ -37,7 +37,7 @@ class EventStream:
         Args:
           unsent: the file that keeps what could not be sent, one JSON object a line; an earlier process's is sent first.
         """
-        self._client = redis.Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
+        self._client = store_client(url, timeout_s)
         self._unsent = unsent
         self._waiting: queue.Queue[Record | None] = queue.Queue(MAX_WAITING)
         self.sent_count = self.lost_count = 0
@@ -83,7 +83,7 @@ class EventStream:
                 for line in lines:
                     pipeline.xadd(STREAM, {"record": line}, maxlen=MAX_LENGTH, approximate=True)
                 pipeline.execute()
-        except redis.RedisError as error:
+        except STORE_ERRORS as error:
             _log.warning("the event stream takes nothing (%s); records are kept in %s", error, self._unsent)
             return False
         return True

@@ -11,9 +11,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import redis
-
 from components.errors import ServingError
+from serving.store_client import STORE_ERRORS, store_client
 
 CHANGES, ORDER = "winnow:items:{live}", "winnow:items:{live}:order"
 MAX_CHANGED_ITEMS = 10_000  # each search scores all of them, which takes about as long as a search of ScaNN
@@ -64,15 +63,13 @@ class ItemStore:
     """The changes. Threads may share one.
 
     Args:
-      url: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
+      url: see ``store_client``.
       timeout_s: of one call.
       most: items that can be changed in all.
     """
 
     def __init__(self, url: str, timeout_s: float = 2.0, most: int = MAX_CHANGED_ITEMS) -> None:
-        self._client: Any = redis.Redis.from_url(
-            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
-        )
+        self._client = store_client(url, timeout_s, decode_responses=True)
         self._put, self._since = self._client.register_script(_PUT), self._client.register_script(_SINCE)
         self._most = most
 
@@ -110,5 +107,5 @@ class ItemStore:
     def _ask(self, script: Any, *arguments: Any) -> Any:
         try:
             return script(keys=[CHANGES, ORDER], args=list(arguments))
-        except redis.RedisError as error:
+        except STORE_ERRORS as error:
             raise ServingError(f"the store of items does not answer: {error}") from error

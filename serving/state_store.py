@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import redis
 
 from components.errors import ServingError
 from components.features.user import UserState
+from serving.store_client import STORE_ERRORS, store_client
 
 DAY_S = 86_400
 WRITE_TIMEOUT_S = 1.0  # no list waits for a write, and one that is given up has to be sent again
@@ -99,17 +99,15 @@ class StateStore:
     """The users' states. Threads may share one.
 
     Args:
-      url: ``redis://``, ``rediss://`` (TLS) or ``unix://``; ``cluster`` for a cluster behind it.
+      url: see ``store_client``.
       types: event types of the history; a type's place is its code.
       timeout_s: of one read; a store that takes longer counts as absent.
     """
 
-    def __init__(self, url: str, types: Sequence[str], limits: StoreLimits, timeout_s: float, cluster: bool = False) -> None:
+    def __init__(self, url: str, types: Sequence[str], limits: StoreLimits, timeout_s: float) -> None:
         self._types, self._limits = tuple(types), limits
-        kind: Any = redis.RedisCluster if cluster else redis.Redis
         self._reader, self._writer = (
-            kind.from_url(url, socket_timeout=each_s, socket_connect_timeout=each_s, decode_responses=True)
-            for each_s in (timeout_s, WRITE_TIMEOUT_S)
+            store_client(url, each_s, decode_responses=True) for each_s in (timeout_s, WRITE_TIMEOUT_S)
         )
         self._fold = self._writer.register_script(_FOLD)
         self._seed = self._writer.register_script(_SEED)
@@ -176,7 +174,7 @@ class StateStore:
     def ping(self) -> bool:
         try:
             return bool(self._reader.ping())
-        except redis.RedisError:
+        except STORE_ERRORS:
             return False
 
     def close(self) -> None:
@@ -202,7 +200,7 @@ class StateStore:
 def _answering() -> Iterator[None]:
     try:
         yield
-    except redis.RedisError as error:
+    except STORE_ERRORS as error:
         raise ServingError(f"the state store does not answer: {error}") from error
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from components.errors import ServingError
 from serving.event_stream import STREAM
+from serving.store_client import STORE_ERRORS, store_client
 
 GROUP = "log-writer"
 NEW = ">"
@@ -35,19 +34,13 @@ class Delivered:
 class WriterGroup:
     """
     Args:
-      url: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
+      url: see ``store_client``.
       consumer: who this writer is; after a restart under the same name it is first given what it had not acknowledged.
     """
 
     def __init__(self, url: str, consumer: str, timeout_s: float = 5.0) -> None:
-        self._client: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),  # the writer waits in its own way, and can be ended meanwhile
-            decode_responses=True,
-            encoding_errors="backslashreplace",  # what is no text is no record either, and must not stop those behind it
-        )
+        # What is no text is no record either, and must not stop those behind it.
+        self._client = store_client(url, timeout_s, decode_responses=True, encoding_errors="backslashreplace")
         self._consumer = consumer
         self._after: str | None = "0"  # of this consumer's own unacknowledged entries; None: it has them all
 
@@ -109,7 +102,7 @@ class WriterGroup:
                     raise
             self._make_group()
             return ask()
-        except redis.RedisError as error:
+        except STORE_ERRORS as error:
             raise ServingError(f"the event stream does not answer: {error}") from error
 
     def _make_group(self) -> None:
@@ -122,7 +115,7 @@ class WriterGroup:
 
 
 def _pairs(answer: Any) -> list[tuple[str, dict[str, str] | None]]:
-    return [pair for _, pairs in answer or () for pair in pairs]
+    return [(entry, fields and _mapping(fields)) for _, pairs in answer or () for entry, fields in pairs]
 
 
 def _delivered(pairs: Sequence[tuple[str, dict[str, str] | None]], missed_count: int = 0) -> Delivered:
@@ -130,7 +123,13 @@ def _delivered(pairs: Sequence[tuple[str, dict[str, str] | None]], missed_count:
     return Delivered(entries, tuple(entry for entry, fields in pairs if not fields), missed_count)
 
 
-def _missed_count(stream: dict[str, Any], groups: Sequence[dict[str, Any]]) -> int:
+def _missed_count(stream: Any, groups: Sequence[Any]) -> int:
     """Entries trimmed in all, less those that the group has been given."""
-    read = next(group["entries-read"] for group in groups if group["name"] == GROUP)
-    return max(0, stream["entries-added"] - stream["length"] - (read or 0))
+    facts = _mapping(stream)
+    read = next(group["entries-read"] for group in map(_mapping, groups) if group["name"] == GROUP)
+    return max(0, facts["entries-added"] - facts["length"] - (read or 0))
+
+
+def _mapping(reply: Any) -> dict[str, Any]:
+    """A reply of names and values; a cluster's client leaves those of a transaction as flat lists."""
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))

