@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from components.config import load_config
+from pipelines.kubeflow.commands import app as kubeflow_app
 from pipelines.show import recommend_curl, show_answer, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import asked, asked_both, gateway_request, run_and_report, serving_command
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Get a data set: real ones by download, or a simulated one.")
 app.add_typer(data_app, name="data")
+app.add_typer(kubeflow_app)
 
 DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
 DEMO_GATEWAY = Path("infra/config/gateway/movielens-100k.yaml")

@@ -1,0 +1,284 @@
+"""How Kubeflow Pipelines is reached: the endpoint, who asks, and what went wrong when it does not answer.
+
+kfp's client alone would wait for ever for an endpoint that takes a connection and says nothing, and would read the login page of
+a proxy as an empty list.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kfp_server_api
+import urllib3
+from kfp.client import Client, TokenCredentialsBase
+from kfp_server_api.exceptions import ApiException
+from kfp_server_api.rest import RESTClientObject
+
+from components.errors import ClusterError, ConfigError
+
+OLDEST = (2, 0, 0)  # the first whose API takes schema 2.1.0
+IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105  a file's path; there where the pod asks for one
+TIMEOUTS_S = (5.0, 60.0)  # to connect, and for each answer
+_SHOWN_CHARS = 1000
+HOW_TO_REACH = (
+    "`kubectl port-forward --namespace kubeflow service/ml-pipeline-ui 8080:80` brings it to --endpoint http://127.0.0.1:8080"
+)
+HOW_TO_LOG_IN = (
+    "with --token-file (or KFP_EXISTING_TOKEN) a token that the cluster accepts, or with KFP_COOKIE the cookie of a session"
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where to ask, and as whom.
+
+    Attributes:
+      namespace: of the user, where the installation is one for many users.
+      token, cookie: secrets, kept out of messages and logs. token_file: read anew for each request, since tokens expire.
+      ca_file: certificates to trust instead of the public ones.
+    """
+
+    endpoint: str | None = None
+    namespace: str | None = None
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    cookie: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What an installation says of itself; ``version`` is empty where it does not say."""
+
+    version: str
+    multi_user: bool
+
+
+class _TokenFile(TokenCredentialsBase):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def refresh_api_key_hook(self, config: Any) -> None:
+        try:
+            config.api_key["authorization"] = self._path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--token-file {self._path}: cannot be read ({error})") from error
+
+
+class _Rest(RESTClientObject):
+    """The HTTP of the generated client, with time limits, and with errors that say what to do."""
+
+    def __init__(self, configuration: Any) -> None:
+        super().__init__(configuration)
+        self._endpoint = configuration.host
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS_S
+        try:
+            answer = super().request(method, url, *args, **kwargs)
+        except ApiException as error:
+            error.body = (error.body or b"").decode(errors="replace").encode()  # who comes next takes it for UTF-8
+            raise
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self._endpoint, error) from error
+        if not _is_json_object(answer.data):
+            raise not_kubeflow(self._endpoint, answer.data)
+        return answer
+
+
+def connect(access: Access) -> tuple[Client, Health, str]:
+    """A client of the installation that ``access`` names, what that is, and its endpoint.
+
+    The client's namespace is the one to work in; empty where the installation knows no users.
+
+    Raises:
+      ConfigError: the endpoint, the token's file or the namespace is missing or wrong.
+      ClusterError: nothing answers there, or something that is no Kubeflow Pipelines, or too old a one.
+    """
+    endpoint = _endpoint(access.endpoint)
+    credentials = _credentials(access)
+    if access.ca_file is not None and not access.ca_file.is_file():
+        raise ConfigError(f"--ca-file {access.ca_file}: is no file; wanted certificates in PEM")
+    health = _health(endpoint, access, credentials)
+    namespace = _namespace(endpoint, access.namespace) if health.multi_user else ""
+    client = Client(
+        host=endpoint,
+        namespace=namespace,
+        existing_token=access.token,
+        credentials=credentials,
+        cookies=access.cookie,
+        ssl_ca_cert=str(access.ca_file) if access.ca_file else None,
+    )
+    api = client.runs.run_service_list_runs.__self__.api_client  # all its services share this one
+    api.rest_client = _Rest(api.configuration)
+    return client, health, endpoint
+
+
+@contextmanager
+def refused_clearly(endpoint: str, doing: str) -> Iterator[None]:
+    """Around requests: an answer that refuses comes out as what it means; ``doing`` says what was asked for."""
+    try:
+        yield
+    except ApiException as error:
+        raise refusal(endpoint, doing, error) from error
+
+
+def refusal(endpoint: str, doing: str, error: ApiException) -> ClusterError:
+    """What an answer means that refuses."""
+    said = said_by(error)
+    if error.status == 401:
+        return ClusterError(f"{endpoint}: who asks was not accepted while {doing} (401: {said}); log in {HOW_TO_LOG_IN}")
+    # Uploads that are not permitted are answered by the real server with 400.
+    if error.status == 403 or (error.status == 400 and re.search(r"authoriz|permission|\bdenied\b", said, re.IGNORECASE)):
+        return ClusterError(
+            f"{endpoint}: permission refused while {doing} ({error.status}: {said}); ask its administrator for the role "
+            "kubeflow-edit in the namespace, or choose another with --namespace"
+        )
+    if error.status == 400:
+        return ClusterError(f"{endpoint}: rejected while {doing} (400): {said}")
+    return ClusterError(f"{endpoint}: answered {error.status} while {doing}: {said}")
+
+
+def said_by(error: ApiException) -> str:
+    """The server's own words."""
+    try:
+        body = json.loads(error.body)
+        told = body.get("error_message") or body.get("message") or body.get("error") or error.body
+    except (ValueError, TypeError, AttributeError):
+        told = error.body or error.reason
+    return " ".join(str(told).split())[:_SHOWN_CHARS]
+
+
+def unreachable(endpoint: str, error: Exception) -> ClusterError:
+    """Why no answer came."""
+    reason = getattr(error, "reason", None) or error
+    where = f"{endpoint}: Kubeflow Pipelines cannot be reached"
+    if isinstance(reason, urllib3.exceptions.NameResolutionError):
+        return ClusterError(f"{where}: there is no such host; check --endpoint. {HOW_TO_REACH}")
+    if isinstance(reason, urllib3.exceptions.TimeoutError):
+        return ClusterError(f"{where}: no answer within the time limit; is a firewall between? {HOW_TO_REACH}")
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        return ClusterError(f"{where}: its certificate is not trusted ({reason}); give --ca-file the authority that signed it")
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return ClusterError(f"{where}: nothing listens there; is it running, and the port right? {HOW_TO_REACH}")
+    return ClusterError(f"{where} ({reason})")
+
+
+def not_kubeflow(endpoint: str, found: bytes | str) -> ClusterError:
+    """Something answers that does not speak the API."""
+    text = found.decode(errors="replace") if isinstance(found, bytes) else found
+    kind = "a web page" if re.search(r"<html|<!doctype", text, re.IGNORECASE) else f"{' '.join(text.split())[:80]!r}"
+    return ClusterError(
+        f"{endpoint}: found {kind}, wanted the API of Kubeflow Pipelines; check --endpoint (with its path, such as /pipeline). "
+        f"If it is the login page of a Kubeflow, log in {HOW_TO_LOG_IN}"
+    )
+
+
+def _endpoint(given: str | None) -> str:
+    if not given:
+        if not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            raise ConfigError(
+                "found no endpoint of Kubeflow Pipelines, and this is no pod of a cluster; give --endpoint or set "
+                f"KFP_ENDPOINT. {HOW_TO_REACH}"
+            )
+        return IN_CLUSTER
+    if not given.startswith(("http://", "https://")):
+        raise ConfigError(f"--endpoint: found {given!r}, wanted a URL that begins with http:// or https://")
+    return given.partition("#")[0].rstrip("/")  # people copy the address of the web page, with its #/pipelines
+
+
+def _credentials(access: Access) -> _TokenFile | None:
+    if access.token and access.token_file:
+        raise ConfigError("found a token and --token-file, wanted one of them; is KFP_EXISTING_TOKEN set?")
+    if access.token_file:
+        return _TokenFile(access.token_file)
+    projected = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", PROJECTED_TOKEN))
+    # A pod brings its own, but never to an endpoint that somebody named.
+    return _TokenFile(projected) if not (access.endpoint or access.token) and projected.is_file() else None
+
+
+def _namespace(endpoint: str, given: str | None) -> str:
+    own = SERVICE_ACCOUNT / "namespace"
+    namespace = given or (own.read_text().strip() if own.is_file() else "")
+    if not namespace:
+        raise ConfigError(
+            f"{endpoint}: serves many users, each in a namespace, and none is given; give --namespace or set KFP_NAMESPACE, as "
+            "the page shows at its top"
+        )
+    return namespace
+
+
+def _health(endpoint: str, access: Access, credentials: _TokenFile | None) -> Health:
+    """Asked before kfp's client is made, which would otherwise try five times, five seconds apart."""
+    configuration = kfp_server_api.Configuration(host=endpoint)
+    configuration.retries = urllib3.Retry(total=3, connect=0, read=0)  # follows redirects, to the login page it may be
+    if access.ca_file:
+        configuration.ssl_ca_cert = str(access.ca_file)
+    if access.token:
+        configuration.api_key["authorization"] = access.token
+    configuration.api_key_prefix["authorization"] = "Bearer"
+    configuration.refresh_api_key_hook = credentials.refresh_api_key_hook if credentials else None
+    api = kfp_server_api.ApiClient(configuration, cookie=access.cookie)
+    api.rest_client = _Rest(configuration)
+    with refused_clearly(endpoint, "asking for its version"):
+        try:
+            found = _asked(api, "/apis/v2beta1/healthz")
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            found = _asked_of_first_generation(api, endpoint, error)
+    if found.get("apiServerReady") is False:
+        raise ClusterError(
+            f"{endpoint}: the web page of Kubeflow Pipelines answers, but not the API behind it; is its pod running?"
+        )
+    if "multi_user" not in found:
+        raise not_kubeflow(endpoint, json.dumps(found))
+    version = str(found.get("tag_name") or found.get("apiServerTagName") or "")
+    _refuse_old(endpoint, version)
+    return Health(version, found["multi_user"] is True)
+
+
+def _asked(api: kfp_server_api.ApiClient, path: str) -> dict[str, Any]:
+    """The raw answer: the generated model leaves the version out. The web page in front of the API has names of its own."""
+    answer = api.call_api(path, "GET", auth_settings=["Bearer"], _return_http_data_only=True, response_type="object")
+    return dict(answer)
+
+
+def _asked_of_first_generation(api: kfp_server_api.ApiClient, endpoint: str, error: ApiException) -> dict[str, Any]:
+    try:
+        found = _asked(api, "/apis/v1beta1/healthz")
+    except ApiException as second:
+        raise not_kubeflow(endpoint, error.body or "") from second
+    raise too_old(endpoint, str(found.get("tag_name") or found.get("apiServerTagName") or "1"))
+
+
+def _refuse_old(endpoint: str, version: str) -> None:
+    """A version that is no number, as of a build of one's own, is trusted: it has the API of the second generation."""
+    numbers = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(-.+)?", version)
+    if numbers:
+        found = tuple(int(number) for number in numbers.group(1, 2, 3))
+        if found < OLDEST or (found == OLDEST and numbers[4]):
+            raise too_old(endpoint, version)
+
+
+def too_old(endpoint: str, version: str) -> ClusterError:
+    """The backend cannot take our pipelines."""
+    wanted = ".".join(map(str, OLDEST))
+    return ClusterError(
+        f"{endpoint}: found Kubeflow Pipelines {version}, wanted {wanted} or later, which takes pipelines of schema 2.1.0; "
+        "upgrade the cluster's installation"
+    )
+
+
+def _is_json_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data or b"{}"), dict)
+    except ValueError:
+        return False
