@@ -10,9 +10,10 @@ import kfp_server_api
 from kfp_server_api.exceptions import ApiException
 
 from components.errors import ClusterError, ConfigError
-from pipelines.kubeflow.connection import Access, connect, refusal, refused_clearly
+from pipelines.kubeflow.connection import Access, connect
 from pipelines.kubeflow.cron import Cron
 from pipelines.kubeflow.package import Package
+from pipelines.kubeflow.refusals import refused_clearly
 
 PAGE_SIZE = 100
 

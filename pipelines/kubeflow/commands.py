@@ -107,8 +107,8 @@ def schedule(
     cron: Annotated[
         str,
         typer.Option(
-            help="When, in UTC unless the cluster says otherwise: minute hour day-of-month month day-of-week, as in '0 3 * * *' for "
-            "every day at 3:00. Six fields are read with seconds first."
+            help="When, in UTC unless the cluster says otherwise: minute hour day-of-month month day-of-week, as in "
+            "'0 3 * * *' for every day at 3:00. Six fields are read with seconds first."
         ),
     ],
     config: Config = None,
@@ -132,8 +132,8 @@ def schedule(
 ) -> None:
     """Have Kubeflow Pipelines run the pipeline again and again, at the times of a cron expression.
 
-    It runs the pipeline as it is now; after a change, schedule it anew with --replace. A run does not begin while the one before
-    goes on, and times that were missed are not made up for.
+    It runs the pipeline as it is now; after a change, schedule it anew with --replace. A run does not begin while the one
+    before goes on, and times that were missed are not made up for.
     """
     log = workdir / "submit.log"
     with failing_clearly(log):
@@ -188,15 +188,16 @@ def runs(
 def _package(config: Path | None, package: Path | None, kubeflow: Path, workdir: Path) -> "Package":
     from pipelines.kubeflow.package import Package
 
-    if (config is None) == (package is None):
-        found = "neither" if config is None else "both"
+    if package is not None and config is None:
+        return Package.read(package)
+    if config is None or package is not None:
+        found = "both" if package else "neither"
         raise ConfigError(f"found {found}, wanted one of --config (compiled first) and --package (compiled before)")
-    if package is None:
-        from pipelines.kubeflow.compile import compile_pipeline, load_kubeflow
+    from pipelines.kubeflow.compile import compile_pipeline, load_kubeflow
 
-        package = workdir / "pipeline.yaml"
-        compile_pipeline(load_config(config), load_kubeflow(kubeflow), package)
-    return Package.read(package)
+    compiled = workdir / "pipeline.yaml"
+    compile_pipeline(load_config(config), load_kubeflow(kubeflow), compiled)
+    return Package.read(compiled)
 
 
 def _launch(

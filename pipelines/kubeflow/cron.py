@@ -1,8 +1,8 @@
 """When a schedule fires, as Kubeflow Pipelines reads it.
 
-Its scheduler takes six fields, of which the first is seconds, and takes five as well, but then as the first five of the six: the
-everyday ``0 3 * * *`` would silently mean every hour at three minutes past. So five fields get their second here, and what the
-scheduler would refuse, or would accept and never fire, is refused before anything is sent.
+Its scheduler takes six fields, of which the first is seconds, and takes five as well, but then as the first five of the six:
+the everyday ``0 3 * * *`` would silently mean every hour at three minutes past. So five fields get their second here, and what
+the scheduler would refuse, or would accept and never fire, is refused before anything is sent.
 """
 
 from dataclasses import dataclass

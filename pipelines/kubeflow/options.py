@@ -31,7 +31,7 @@ Token = Annotated[
     str | None,
     typer.Option(
         envvar="KFP_EXISTING_TOKEN",
-        help="Bearer token to log in with. Others on this machine can see it in the command line: prefer the variable or a file.",
+        help="Bearer token to log in with. Others on this machine can see it in the process list: prefer the variable.",
     ),
 ]
 TokenFile = Annotated[Path | None, typer.Option(help="File with the bearer token; read anew for each request.")]
