@@ -78,7 +78,7 @@ class _Rest(RESTClientObject):
             error.body = (error.body or b"").decode(errors="replace").encode()  # who comes next takes it for UTF-8
             raise
         except urllib3.exceptions.HTTPError as error:
-            raise unreachable(self._endpoint, error) from error
+            raise unreachable(self._endpoint, error, may_have_acted=method != "GET") from error
         if not _is_json_object(answer.data):
             raise not_kubeflow(self._endpoint, answer.data)
         return answer

@@ -55,19 +55,20 @@ def said_by(error: ApiException) -> str:
     return " ".join(str(told).split())[:_SHOWN_CHARS]
 
 
-def unreachable(endpoint: str, error: Exception) -> ClusterError:
-    """Why no answer came."""
+def unreachable(endpoint: str, error: Exception, may_have_acted: bool = False) -> ClusterError:
+    """Why no answer came; ``may_have_acted`` is of a request that would have changed something."""
     reason = getattr(error, "reason", None) or error
     where = f"{endpoint}: Kubeflow Pipelines cannot be reached"
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return ClusterError(f"{where}: there is no such host; check --endpoint. {HOW_TO_REACH}")
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
-        return ClusterError(f"{where}: no answer within the time limit; is a firewall between? {HOW_TO_REACH}")
-    if isinstance(reason, urllib3.exceptions.SSLError):
-        return ClusterError(f"{where}: its certificate is not trusted ({reason}); give --ca-file the authority that signed it")
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return ClusterError(f"{where}: nothing listens there; is it running, and the port right? {HOW_TO_REACH}")
-    return ClusterError(f"{where} ({reason})")
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        return ClusterError(f"{where}: its certificate is not trusted ({reason}); give --ca-file the authority that signed it")
+    acted = "; whether the request was carried out is not known, `winnow runs` shows it" if may_have_acted else ""
+    if isinstance(reason, urllib3.exceptions.TimeoutError):
+        return ClusterError(f"{where}: no answer within the time limit; is a firewall between, or a proxy?{acted}")
+    return ClusterError(f"{where}: the connection broke off ({reason}){acted}")
 
 
 def not_kubeflow(endpoint: str, found: bytes | str) -> ClusterError:
