@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from components.config import load_config
-from pipelines.kubeflow.commands import app as kubeflow_app
+from pipelines.kubeflow.client.commands import app as kubeflow_app
 from pipelines.show import recommend_curl, show_answer, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import asked, asked_both, gateway_request, run_and_report, serving_command

@@ -1,1 +1,1 @@
-"""The pipeline on Kubeflow Pipelines: compiled, submitted, followed, scheduled."""
+"""The same DAG on Kubeflow Pipelines: its settings, its compiler, and what runs inside its containers."""

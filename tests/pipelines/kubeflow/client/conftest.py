@@ -1,13 +1,13 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kfp import compiler, dsl
 
-from pipelines.kubeflow.client import KubeflowPipelines
-from pipelines.kubeflow.connection import Access
-from pipelines.kubeflow.package import Package
-from tests.pipelines.kubeflow.kfp_api import KubeflowPipelinesApi, Switches
+from pipelines.kubeflow.client.connection import Access
+from pipelines.kubeflow.client.installation import KubeflowPipelines
+from pipelines.kubeflow.client.package import Package
+from tests.pipelines.kubeflow.client.kfp_api import KubeflowPipelinesApi, Switches
 
 IMAGE = "registry.example/winnow:1"
 
@@ -62,6 +62,3 @@ def api() -> Iterator[KubeflowPipelinesApi]:
 @pytest.fixture
 def cluster(api: KubeflowPipelinesApi) -> KubeflowPipelines:
     return KubeflowPipelines(Access(api.url))
-
-
-Connect = Callable[[KubeflowPipelinesApi], KubeflowPipelines]

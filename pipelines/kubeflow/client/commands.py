@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from components.config import load_config
 from components.errors import ConfigError
-from pipelines.kubeflow.options import (
+from pipelines.kubeflow.client.cron import Cron
+from pipelines.kubeflow.client.options import (
     CaFile,
     Cluster,
     Config,
@@ -33,8 +33,8 @@ from pipelines.kubeflow.options import (
 from pipelines.terminal import failing_clearly, quiet
 
 if TYPE_CHECKING:
-    from pipelines.kubeflow.client import KubeflowPipelines, Launch, Version
-    from pipelines.kubeflow.package import Package
+    from pipelines.kubeflow.client.installation import KubeflowPipelines, Launch, Version
+    from pipelines.kubeflow.client.package import Package
 
 app = typer.Typer()
 
@@ -72,11 +72,11 @@ def submit(
     """
     log = workdir / "submit.log"
     with failing_clearly(log):
+        compiled = _package(config, package, kubeflow, workdir)
         with quiet(log) as console:
-            from pipelines.kubeflow.follow import follow, require_success
-            from pipelines.kubeflow.progress import RunProgress
+            from pipelines.kubeflow.client.follow import follow, require_success
+            from pipelines.kubeflow.client.progress import RunProgress
 
-            compiled = _package(config, package, kubeflow, workdir)
             launch = _launch(compiled, name, experiment, settings, pipeline_root, service_account)
             cluster = _cluster(endpoint, namespace, token, token_file, cookie, ca_file, ui_url)
             version = cluster.upload(compiled)
@@ -137,11 +137,9 @@ def schedule(
     """
     log = workdir / "submit.log"
     with failing_clearly(log):
+        times = Cron.parse(cron)
+        compiled = _package(config, package, kubeflow, workdir)
         with quiet(log) as console:
-            from pipelines.kubeflow.cron import Cron
-
-            times = Cron.parse(cron)
-            compiled = _package(config, package, kubeflow, workdir)
             launch = _launch(compiled, name or compiled.name, experiment, settings, pipeline_root, service_account)
             cluster = _cluster(endpoint, namespace, token, token_file, cookie, ca_file, ui_url)
             version = cluster.upload(compiled)
@@ -186,17 +184,17 @@ def runs(
 
 
 def _package(config: Path | None, package: Path | None, kubeflow: Path, workdir: Path) -> "Package":
-    from pipelines.kubeflow.package import Package
+    from pipelines.kubeflow.client.package import Package
 
     if package is not None and config is None:
         return Package.read(package)
     if config is None or package is not None:
         found = "both" if package else "neither"
         raise ConfigError(f"found {found}, wanted one of --config (compiled first) and --package (compiled before)")
-    from pipelines.kubeflow.compile import compile_pipeline, load_kubeflow
+    from pipelines.work import compile_for_kubeflow  # type: ignore[attr-defined]  # until the compiler is merged
 
     compiled = workdir / "pipeline.yaml"
-    compile_pipeline(load_config(config), load_kubeflow(kubeflow), compiled)
+    compile_for_kubeflow(config, kubeflow, compiled, workdir / "compile.log")
     return Package.read(compiled)
 
 
@@ -208,7 +206,7 @@ def _launch(
     root: str | None,
     service_account: str | None,
 ) -> "Launch":
-    from pipelines.kubeflow.client import Launch
+    from pipelines.kubeflow.client.installation import Launch
 
     return Launch(
         name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
@@ -228,8 +226,8 @@ def _cluster(
     ca_file: Path | None,
     page_url: str | None,
 ) -> "KubeflowPipelines":
-    from pipelines.kubeflow.client import KubeflowPipelines
-    from pipelines.kubeflow.connection import Access
+    from pipelines.kubeflow.client.connection import Access
+    from pipelines.kubeflow.client.installation import KubeflowPipelines
 
     return KubeflowPipelines(Access(endpoint, namespace, token, token_file, cookie, ca_file), page_url)
 

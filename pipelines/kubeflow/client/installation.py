@@ -10,10 +10,10 @@ import kfp_server_api
 from kfp_server_api.exceptions import ApiException
 
 from components.errors import ClusterError, ConfigError
-from pipelines.kubeflow.connection import Access, connect
-from pipelines.kubeflow.cron import Cron
-from pipelines.kubeflow.package import Package
-from pipelines.kubeflow.refusals import refused_clearly
+from pipelines.kubeflow.client.connection import Access, connect
+from pipelines.kubeflow.client.cron import Cron
+from pipelines.kubeflow.client.package import Package
+from pipelines.kubeflow.client.refusals import refused_clearly
 
 PAGE_SIZE = 100
 

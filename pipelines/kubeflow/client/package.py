@@ -48,7 +48,12 @@ class Package:
             raise ArtifactError(f"{path}: cannot be read ({error.strerror}); wanted {WANTED}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ArtifactError(f"{path}: is not valid YAML ({error}); wanted {WANTED}") from error
-        if path.suffix != ".yaml" or not isinstance(spec, dict) or "pipelineInfo" not in spec or "root" not in spec:
+        if (
+            path.suffix not in (".yaml", ".yml")
+            or not isinstance(spec, dict)
+            or "pipelineInfo" not in spec
+            or "root" not in spec
+        ):
             raise ArtifactError(f"{path}: is no pipeline; wanted {WANTED}")
         if spec.get("schemaVersion") != SCHEMA_VERSION:
             raise ArtifactError(

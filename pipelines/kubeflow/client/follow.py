@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from components.errors import ClusterError, RunFailedError
-from pipelines.kubeflow.client import KubeflowPipelines
+from pipelines.kubeflow.client.installation import KubeflowPipelines
 
 SUCCEEDED, FAILED, SKIPPED, CANCELED = "SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"
 ENDED = frozenset({SUCCEEDED, FAILED, SKIPPED, CANCELED})  # kfp's own wait knows no CANCELED, and would never end

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.status import Status
 
-from pipelines.kubeflow.follow import ENDED, SUCCEEDED, Outcome
+from pipelines.kubeflow.client.follow import ENDED, SUCCEEDED, Outcome
 
 
 class RunProgress:

@@ -61,9 +61,9 @@ def read(body: bytes, model: str) -> Any:
     """
     raw = json.loads(body)
     parsed = _CLIENT.deserialize(SimpleNamespace(data=body), model)
-    unknown = sorted(_lost(raw, _CLIENT.sanitize_for_serialization(parsed), ""))
-    if unknown:
-        raise ValueError(f"unknown fields {', '.join(unknown)} in {model}")
+    wrong = sorted(_differences(raw, _CLIENT.sanitize_for_serialization(parsed), ""))
+    if wrong:
+        raise ValueError(f"{model}: {', '.join(wrong)}")
     check(parsed, model)
     return parsed
 
@@ -138,15 +138,18 @@ def _route(service: type, operation: str) -> Route:
     )
 
 
-def _lost(raw: Any, kept: Any, where: str) -> Iterator[str]:
-    if isinstance(raw, dict):
+def _differences(raw: Any, kept: Any, where: str) -> Iterator[str]:
+    """Fields that the model has dropped, and values that it has made others of to fit its types."""
+    if isinstance(raw, dict) and isinstance(kept, dict):
         for key, value in raw.items():
             if value is None:
                 continue
-            if not isinstance(kept, dict) or key not in kept:
-                yield f"{where}{key}"
+            if key in kept:
+                yield from _differences(value, kept[key], f"{where}.{key}".lstrip("."))
             else:
-                yield from _lost(value, kept[key], f"{where}{key}.")
-    elif isinstance(raw, list):
+                yield f"{where}.{key}: unknown field".lstrip(".")
+    elif isinstance(raw, list) and isinstance(kept, list):
         for index, value in enumerate(raw):
-            yield from _lost(value, kept[index], f"{where}{index}.")
+            yield from _differences(value, kept[index], f"{where}[{index}]")
+    elif type(raw) is not type(kept) and not (type(raw) is int and where.rpartition(".")[2] in INT64_FIELDS):
+        yield f"{where}: found {raw!r}, wanted {type(kept).__name__}"

@@ -8,6 +8,7 @@ is not permitted is answered with 400.
 import email
 import itertools
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -25,11 +26,12 @@ from google.protobuf import json_format
 from kfp.client.client import _FILTER_OPERATIONS
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from tests.pipelines.kubeflow.kfp_routes import Route, read, routes, write
-from tests.pipelines.kubeflow.kfp_run import EPOCH, advance, nodes_of
+from tests.pipelines.kubeflow.client.kfp_routes import Route, read, routes, write
+from tests.pipelines.kubeflow.client.kfp_run import EPOCH, advance, nodes_of
 
 LOGIN_PAGE = "<!DOCTYPE html><html><title>Log in</title></html>"
 NUMBERED = {number: name for name, number in _FILTER_OPERATIONS.items()}
+HEALTH_PATHS = ("/apis/v1beta1/healthz", "/apis/v2beta1/healthz")
 CODES = {400: "InvalidArgument", 401: "Unauthenticated", 403: "PermissionDenied", 404: "NotFound", 409: "AlreadyExists"}
 
 
@@ -119,6 +121,10 @@ class KubeflowPipelinesApi:
         self._server.server_close()
         self._thread.join()
 
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Answer over TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
@@ -147,7 +153,7 @@ class KubeflowPipelinesApi:
         try:
             with self._lock:
                 self._admit(path, headers)
-                if path.endswith("/healthz"):
+                if path in HEALTH_PATHS:
                     operation, content = "healthz_service_get_healthz", self._health(path)
                 else:
                     route, places = _find(self.ROUTES, method, path)
@@ -354,7 +360,8 @@ def _handler_of(api: KubeflowPipelinesApi) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, headers, content = api.answer(self.command, self.path, dict(self.headers), body)
+            sent = {name.title(): value for name, value in self.headers.items()}
+            status, headers, content = api.answer(self.command, self.path, sent, body)
             try:
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(content))}.items():

@@ -18,12 +18,11 @@ from kfp_server_api.exceptions import ApiException
 from kfp_server_api.rest import RESTClientObject
 
 from components.errors import ClusterError, ConfigError
-from pipelines.kubeflow.refusals import HOW_TO_REACH, OLDEST, not_kubeflow, refused_clearly, too_old, unreachable
+from pipelines.kubeflow.client.refusals import HOW_TO_REACH, OLDEST, not_kubeflow, refused_clearly, too_old, unreachable
 
 IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PROJECTED_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105  a file's path; there where the pod asks for one
-TIMEOUTS_S = (5.0, 60.0)  # to connect, and for each answer
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class Access:
       namespace: of the user, where the installation is one for many users.
       token, cookie: secrets, kept out of messages and logs. token_file: read anew for each request, since tokens expire.
       ca_file: certificates to trust instead of the public ones.
+      timeouts_s: to connect, and for each answer.
     """
 
     endpoint: str | None = None
@@ -42,6 +42,7 @@ class Access:
     token_file: Path | None = None
     cookie: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    timeouts_s: tuple[float, float] = (5.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,13 @@ class _TokenFile(TokenCredentialsBase):
 class _Rest(RESTClientObject):
     """The HTTP of the generated client, with time limits, and with errors that say what to do."""
 
-    def __init__(self, configuration: Any) -> None:
+    def __init__(self, configuration: Any, timeouts_s: tuple[float, float]) -> None:
         super().__init__(configuration)
-        self._endpoint = configuration.host
+        self._endpoint, self._timeouts_s = configuration.host, timeouts_s
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        kwargs["_request_timeout"] = kwargs.get("_request_timeout") or TIMEOUTS_S
         try:
-            answer = super().request(method, url, *args, **kwargs)
+            answer = super().request(method, url, *args, **{**kwargs, "_request_timeout": self._timeouts_s})
         except ApiException as error:
             error.body = (error.body or b"").decode(errors="replace").encode()  # who comes next takes it for UTF-8
             raise
@@ -108,7 +108,7 @@ def connect(access: Access) -> tuple[Client, Health, str]:
         ssl_ca_cert=str(access.ca_file) if access.ca_file else None,
     )
     api = client.runs.run_service_list_runs.__self__.api_client  # all its services share this one
-    api.rest_client = _Rest(api.configuration)
+    api.rest_client = _Rest(api.configuration, access.timeouts_s)
     return client, health, endpoint
 
 
@@ -154,10 +154,12 @@ def _health(endpoint: str, access: Access, credentials: _TokenFile | None) -> He
         configuration.ssl_ca_cert = str(access.ca_file)
     if access.token:
         configuration.api_key["authorization"] = access.token
+    elif credentials:
+        configuration.api_key["authorization"] = ""  # there must be one, for the hook to be called that puts it right
+        configuration.refresh_api_key_hook = credentials.refresh_api_key_hook
     configuration.api_key_prefix["authorization"] = "Bearer"
-    configuration.refresh_api_key_hook = credentials.refresh_api_key_hook if credentials else None
     api = kfp_server_api.ApiClient(configuration, cookie=access.cookie)
-    api.rest_client = _Rest(configuration)
+    api.rest_client = _Rest(configuration, access.timeouts_s)
     with refused_clearly(endpoint, "asking for its version"):
         try:
             found = _asked(api, "/apis/v2beta1/healthz")
