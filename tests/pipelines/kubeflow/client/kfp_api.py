@@ -50,7 +50,7 @@ class Switches:
       page: asked through the web page, whose health answer has other names; api_down: and the API behind it does not answer.
       login: what is not logged in is sent to a page. token, cookie: what is asked for.
       refuse: by operation, the answers of its next calls in the place of the real ones; an answer is a status and a text.
-      slow_s: seconds before each answer.
+      slow_s: by operation, seconds between what is done and its answer.
       fails: the node that fails; driver_fails: the node whose driver does. hangs: the run never ends.
     """
 
@@ -64,7 +64,7 @@ class Switches:
     token: str | None = None
     cookie: str | None = None
     refuse: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    slow_s: float = 0.0
+    slow_s: dict[str, float] = field(default_factory=dict)
     fails: str | None = None
     driver_fails: str | None = None
     hangs: bool = False
@@ -149,7 +149,6 @@ class KubeflowPipelinesApi:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         operation, path = "", parts.path
-        time.sleep(self.switches.slow_s)
         try:
             with self._lock:
                 self._admit(path, headers)
@@ -167,6 +166,7 @@ class KubeflowPipelinesApi:
                 return refused.status, {"Content-Type": "text/html"}, refused.text.encode()
             return refused.status, {"Content-Type": "application/json"}, _error(operation, refused)
         self._note(Call(operation, 200, headers, query))
+        time.sleep(self.switches.slow_s.get(operation, 0.0))
         return 200, {"Content-Type": "application/json"}, content
 
     def _note(self, call: Call) -> None:
@@ -357,6 +357,7 @@ class KubeflowPipelinesApi:
 def _handler_of(api: KubeflowPipelinesApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet: the client would acknowledge the first after 40 ms
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
