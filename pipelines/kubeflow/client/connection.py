@@ -7,7 +7,7 @@ of a proxy as an empty list.
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,10 @@ class _TokenFile(TokenCredentialsBase):
 
     def refresh_api_key_hook(self, config: Any) -> None:
         try:
-            config.api_key["authorization"] = self._path.read_text(encoding="utf-8").strip()
+            text = self._path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"--token-file {self._path}: cannot be read ({error})") from error
+        config.api_key["authorization"] = _as_header(text, f"--token-file {self._path}")
 
 
 class _Rest(RESTClientObject):
@@ -94,6 +95,9 @@ def connect(access: Access) -> tuple[Client, Health, str]:
       ClusterError: nothing answers there, or something that is no Kubeflow Pipelines, or too old a one.
     """
     endpoint = _endpoint(access.endpoint)
+    token = _as_header(access.token, "the token") if access.token else None
+    cookie = _as_header(access.cookie, "the cookie") if access.cookie else None
+    access = replace(access, token=token, cookie=cookie)
     credentials = _credentials(access)
     if access.ca_file is not None and not access.ca_file.is_file():
         raise ConfigError(f"--ca-file {access.ca_file}: is no file; wanted certificates in PEM")
@@ -123,6 +127,14 @@ def _endpoint(given: str | None) -> str:
     if not given.startswith(("http://", "https://")):
         raise ConfigError(f"--endpoint: found {given!r}, wanted a URL that begins with http:// or https://")
     return given.partition("#")[0].rstrip("/")  # people copy the address of the web page, with its #/pipelines
+
+
+def _as_header(secret: str, what: str) -> str:
+    """Checked here, since the HTTP library would show it in its message."""
+    secret = secret.strip()
+    if not re.fullmatch(r"[\x20-\x7e]+", secret):
+        raise ConfigError(f"{what}: is empty or holds a line break or another character that HTTP has no place for")
+    return secret
 
 
 def _credentials(access: Access) -> _TokenFile | None:

@@ -52,7 +52,7 @@ def follow(
       patience_s: for how long an installation may give no answer, as while it is upgraded.
 
     Raises:
-      ClusterError: it gave none for longer, or the run is gone; the run may go on.
+      ClusterError: it gave none for longer; the run may go on. RunFailedError: the run has been deleted.
     """
     answered = time.monotonic()
     while True:

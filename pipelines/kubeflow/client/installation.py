@@ -9,7 +9,7 @@ from typing import Any
 import kfp_server_api
 from kfp_server_api.exceptions import ApiException
 
-from components.errors import ClusterError, ConfigError
+from components.errors import ClusterError, ConfigError, RunFailedError
 from pipelines.kubeflow.client.connection import Access, connect
 from pipelines.kubeflow.client.cron import Cron
 from pipelines.kubeflow.client.package import Package
@@ -123,9 +123,18 @@ class KubeflowPipelines:
         return str(made.run_id)
 
     def run(self, run_id: str) -> kfp_server_api.V2beta1Run:
-        """A run as it is now, with its nodes."""
+        """A run as it is now, with its nodes.
+
+        Raises:
+          RunFailedError: it is not there any more.
+        """
         with refused_clearly(self.endpoint, f"asking for run {run_id}"):
-            return self._client.get_run(run_id)
+            try:
+                return self._client.get_run(run_id)
+            except ApiException as error:
+                if error.status != 404:
+                    raise
+                raise RunFailedError(f"{self.endpoint}: run {run_id} is not there any more; it has been deleted") from error
 
     def schedule(self, version: Version, launch: Launch, cron: Cron, replace: bool) -> str:
         """Have the version run again and again; the schedule's id.

@@ -130,6 +130,21 @@ def test_a_token_file_is_read_anew_for_each_request(api: KubeflowPipelinesApi, t
     assert cluster.runs(1, None) == []
 
 
+def test_a_secret_that_is_no_header_is_refused_and_not_shown(api: KubeflowPipelinesApi, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("hushed\nof two lines")
+    for access, what in (
+        (Access(api.url, token="hushed\r\nX-Other: 1"), "the token"),  # noqa: S106
+        (Access(api.url, cookie="hushed=ü"), "the cookie"),
+        (Access(api.url, token_file=file), f"--token-file {file}"),
+    ):
+        message = misconfigured(access)
+        assert message.startswith(f"{what}: is empty or holds a line break")
+        assert "hushed" not in message
+    api.switches.token = TOKEN
+    assert KubeflowPipelines(Access(api.url, token=f"{TOKEN}\n")).runs(1, None) == []
+
+
 def test_a_service_that_is_forbidden_says_so(api: KubeflowPipelinesApi) -> None:
     api.switches.refuse["healthz_service_get_healthz"] = [(403, "RBAC: access denied")]
     message = refused(Access(api.url))

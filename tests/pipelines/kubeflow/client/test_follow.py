@@ -82,6 +82,14 @@ def test_an_installation_that_stays_away_is_told_with_the_link(
     assert f"may well go on: {api.url}/#/runs/details/{run_id}" in str(raised.value)
 
 
+def test_a_run_that_is_deleted_is_not_waited_for(
+    cluster: KubeflowPipelines, api: KubeflowPipelinesApi, package: Package
+) -> None:
+    run_id = started(cluster, package)
+    with pytest.raises(RunFailedError, match=f"run {run_id} is not there any more; it has been deleted"):
+        follow(cluster, run_id, package.nodes, lambda _: api.runs.clear(), poll_s=0.0)
+
+
 def test_progress_has_a_line_for_every_node_once() -> None:
     shown = io.StringIO()
     progress = RunProgress(Console(file=shown, width=100), silent=False)
