@@ -4,7 +4,13 @@
 process takes to start.
 """
 
-from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    OutputDict,
+    Parameter,
+)
 from tfx.dsl.component.experimental.decorators import component
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types import standard_artifacts
@@ -15,6 +21,7 @@ __all__ = [
     "Channel",
     "InputArtifact",
     "OutputArtifact",
+    "OutputDict",
     "Parameter",
     "Pipeline",
     "component",
