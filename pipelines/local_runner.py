@@ -20,8 +20,9 @@ from components.ingest.sources import sources_fingerprint
 from components.push.last_release import comparable_release, made_from
 from components.push.registry import Registry
 from components.report.record import NodeState
+from pipelines.nodes import NODES
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
-from pipelines.recommender import NODES, Known, Places, create_pipeline
+from pipelines.recommender import Known, Places, create_pipeline
 
 BEAM_ARGS = [
     # Beam's other local runners look for a download first, and wait for it where there is no network.

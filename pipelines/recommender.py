@@ -22,11 +22,6 @@ PREPROCESSING = "components.transform.preprocessing.preprocessing_fn"
 RETRIEVAL = "components.retrieval.trainer.run_fn"
 RANKING = "components.ranking.trainer.run_fn"
 TFMA_SETTINGS = {"slices", "min_auc", "min_ratio_to_previous"}
-NODES = (
-    "Ingest", "LastRelease", "Samples", "StatisticsGen", "ExampleValidator", "ValidationGate", "Transform", "RetrievalTrainer",
-    "IndexBuilder", "RankingTrainer", "Baseline", "Evaluator", "FunnelEvaluator", "InfraValidator", "Pusher",
-    "BulkRecommender",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Known:
     """What whoever starts a run has looked up already, so that no cached result is taken for what has changed since.
 
     The run looks both up by itself. Where the pipeline is compiled long before it runs, neither is known: there the nodes
-    that do so, those of ``LOOKING_UP``, are never cached.
+    that do so (``pipelines.nodes.LOOKING_UP``) are never cached.
 
     Attributes:
       sources: fingerprint of the source files; release: the one to judge this run against.
@@ -58,9 +53,6 @@ class Known:
 
     sources: str = ""
     release: str = ""
-
-
-LOOKING_UP = ("Ingest", "LastRelease")
 
 
 def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_args: list[str], cache: bool) -> tfx.Pipeline:

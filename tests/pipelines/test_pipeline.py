@@ -17,8 +17,8 @@ from components.schema import samples as names
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
 from components.training.exported import Ranker, Towers, read_examples
+from pipelines.nodes import NODES
 from pipelines.past_runs import latest_outputs
-from pipelines.recommender import NODES
 
 pytestmark = pytest.mark.e2e
 

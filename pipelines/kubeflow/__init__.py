@@ -1,0 +1,1 @@
+"""The same DAG on Kubeflow Pipelines: its settings, its compiler, and what runs inside its containers."""
