@@ -78,7 +78,7 @@ def _check_paths(config: PipelineConfig, settings: KubeflowSettings) -> None:
         table = getattr(config.dataset, name)
         if table is not None and table.path.is_absolute():
             raise ConfigError(
-                f"dataset.{name}.path: found {table.path}, wanted a relative path, which counts from sources ({settings.sources})"
+                f"dataset.{name}.path: found {table.path}, wanted a relative path: it counts from sources, {settings.sources}"
             )
 
 

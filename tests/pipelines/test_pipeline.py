@@ -51,7 +51,7 @@ def test_a_good_run_goes_on_from_the_last_good_node(shop: Any) -> None:
     run = shop.runs["good"]
     assert run.error is None
     assert set(run.cached) == set(NODES)
-    assert {node for node, cached in run.cached.items() if cached} == set(BEFORE_INDEX)
+    assert {node for node, cached in run.cached.items() if cached} == set(BEFORE_INDEX) - {"LastRelease"}  # reads all settings
     assert run.current == 1
 
 
