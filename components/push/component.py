@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import TypedDict
 
 from tfx.components.evaluator import constants
 
@@ -85,13 +86,20 @@ def Pusher(  # noqa: N802  a component is named like a class
     release.set_int_custom_property("version", version or 0)
 
 
+class Found(TypedDict):
+    """What is found out before a run: which release to judge it against, and what it is made from."""
+
+    version: int
+    fingerprint: str
+
+
 @tfx.component
 def LastRelease(  # noqa: N802  a component is named like a class
     config: tfx.Parameter[str],
     registry: tfx.Parameter[str],
     known: tfx.Parameter[str],
     event_log: tfx.InputArtifact[EventLog],
-) -> tfx.OutputDict(version=int, fingerprint=str):  # type: ignore[valid-type]
+) -> Found:
     """Find the release to judge this run against, 0 for none, and the fingerprint of what this run is made from.
 
     Args:

@@ -8,7 +8,6 @@ from tfx.dsl.component.experimental.annotations import (
     BeamComponentParameter,
     InputArtifact,
     OutputArtifact,
-    OutputDict,
     Parameter,
 )
 from tfx.dsl.component.experimental.decorators import component
@@ -21,7 +20,6 @@ __all__ = [
     "Channel",
     "InputArtifact",
     "OutputArtifact",
-    "OutputDict",
     "Parameter",
     "Pipeline",
     "component",
