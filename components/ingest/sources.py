@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from components.config import DatasetConfig, TableConfig
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.ingest.files import fingerprint, table_files
 from components.storage.object_store import ObjectStore, StoredFile, is_uri
 
@@ -40,10 +40,18 @@ def fetched(dataset: DatasetConfig, place: str) -> Iterator[DatasetConfig]:
         )
 
 
-def uri_of(path: Path, place: str) -> str:
-    """The URI of a table's relative path below the URI ``place``, its ``..`` taken as in a file system."""
-    scheme, _, root = place.partition("://")
-    return f"{scheme}://{posixpath.normpath(posixpath.join('/', root, path.as_posix())).strip('/')}"
+def uri_of(path: Path, place: str, key: str) -> str:
+    """The URI of a table's relative path below the URI ``place``, its ``..`` taken as in a file system.
+
+    Raises:
+      ConfigError: the path is absolute, or leads out of the bucket; ``key`` is its place in the config.
+    """
+    scheme, _, rest = place.partition("://")
+    bucket, _, folder = rest.strip("/").partition("/")
+    inside = posixpath.normpath(posixpath.join(folder, path.as_posix()))
+    if path.is_absolute() or inside.split("/")[0] in ("..", "."):
+        raise ConfigError(f"{key}.path: found {path}, wanted a relative path inside the bucket: it counts from {place}")
+    return f"{scheme}://{bucket}/{inside}"
 
 
 def _tables(dataset: DatasetConfig) -> list[tuple[str, TableConfig]]:
@@ -52,7 +60,7 @@ def _tables(dataset: DatasetConfig) -> list[tuple[str, TableConfig]]:
 
 def _fetch(table: TableConfig, name: str, place: str, folder: Path) -> Path:
     """Copy one table's files to ``folder``; its path there."""
-    uri = uri_of(table.path, place)
+    uri = uri_of(table.path, place, f"dataset.{name}")
     parent, leaf = uri.rsplit("/", 1)
     store = ObjectStore(parent)
     found = [each for each in store.files() if _is_part(each, leaf)]

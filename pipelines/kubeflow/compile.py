@@ -10,8 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from components.config import PipelineConfig
-from components.errors import ConfigError
-from components.ingest.sources import TABLES
+from components.ingest.sources import TABLES, uri_of
 from components.storage.object_store import is_uri
 from pipelines.kubeflow import spec as specs
 from pipelines.kubeflow.node_spec import container, pod, retry_policy
@@ -75,11 +74,8 @@ def _check_paths(config: PipelineConfig, settings: KubeflowSettings) -> None:
     if not is_uri(settings.sources):
         return
     for name in TABLES:
-        table = getattr(config.dataset, name)
-        if table is not None and table.path.is_absolute():
-            raise ConfigError(
-                f"dataset.{name}.path: found {table.path}, wanted a relative path: it counts from sources, {settings.sources}"
-            )
+        if (table := getattr(config.dataset, name)) is not None:
+            uri_of(table.path, settings.sources, f"dataset.{name}")
 
 
 def _check(spec: dict[str, Any], executors: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.config import DatasetConfig
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.ingest.sources import fetched, sources_fingerprint, uri_of
 from components.storage.object_store import ENDPOINT, ObjectStore
 from tests.pipelines.kubeflow.object_store import CREDENTIALS, object_store
@@ -96,8 +96,14 @@ def test_paths_of_this_machine_stay_where_they_are(tmp_path: Path) -> None:
     [
         ("a.csv", "s3://b", "s3://b/a.csv"),
         ("../../var/a.csv", "s3://b/infra/config", "s3://b/var/a.csv"),
-        ("../../../a.csv", "gs://b/x", "gs://a.csv"),
+        ("../a.csv", "gs://b/x", "gs://b/a.csv"),
     ],
 )
 def test_uris_of_relative_paths(path: str, place: str, wanted: str) -> None:
-    assert uri_of(Path(path), place) == wanted
+    assert uri_of(Path(path), place, "dataset.events") == wanted
+
+
+@pytest.mark.parametrize("path", ["../../a.csv", "/a.csv", ".."])
+def test_paths_that_lead_out_of_the_bucket_are_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.events\.path: found .*, wanted a relative path inside the bucket"):
+        uri_of(Path(path), "s3://b/x", "dataset.events")

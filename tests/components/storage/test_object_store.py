@@ -56,5 +56,5 @@ def test_files_go_and_come_back(store: ObjectStore, tmp_path: Path) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_named(store: ObjectStore) -> None:
-    with pytest.raises(ArtifactError, match=r"s3://other/x: cannot be .*; check the bucket, the credentials"):
+    with pytest.raises(ArtifactError, match=r"s3://other/x/file: cannot be written: .*; check the bucket, the credentials"):
         ObjectStore("s3://other/x").write("file", b"")

@@ -122,7 +122,7 @@ def test_what_one_node_needs_it_alone_gets(documents: Any) -> None:
 def test_an_absolute_path_of_data_in_a_bucket_is_refused(settings: KubeflowSettings) -> None:
     config = read(CONFIG)
     moved = config.model_copy(update={"dataset": config.dataset.resolved(ROOT)})
-    with pytest.raises(ConfigError, match=r"dataset\.events\.path: found /.*, wanted a relative path: it counts from sources"):
+    with pytest.raises(ConfigError, match=r"dataset\.events\.path: found /.*, wanted a relative path inside the bucket"):
         compile_pipeline(moved, settings)
 
 
