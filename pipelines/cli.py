@@ -130,9 +130,7 @@ def compile_(
     """Compile the pipeline for Kubeflow Pipelines 2; the same settings give the same bytes."""
     log = output.with_suffix(".log")
     with failing_clearly(log):
-        with quiet(log):
-            made = compile_for_kubeflow(config, kubeflow, output)
-        log.unlink()
+        made = compile_for_kubeflow(config, kubeflow, output, log)
         typer.echo(json.dumps(made)) if as_json else show_compiled(made)
 
 

@@ -15,7 +15,7 @@ from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.nodes import NODES
 from pipelines.past_runs import latest_outputs
-from pipelines.terminal import NodeProgress
+from pipelines.terminal import NodeProgress, quiet
 from serving.gateway.process import EmbeddedGateway
 from serving.model_server.process import EmbeddedServer
 
@@ -115,8 +115,8 @@ def _current(workdir: Path) -> int:
     return version
 
 
-def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path) -> dict[str, Any]:
-    """Write the pipeline as Kubeflow Pipelines takes it, and say what is in it.
+def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path, log: Path) -> dict[str, Any]:
+    """Write the pipeline as Kubeflow Pipelines takes it, and say what is in it; ``log`` is kept only where that fails.
 
     Raises:
       ConfigError: the output's name is not one that Kubeflow Pipelines takes, or a setting is wrong.
@@ -125,11 +125,12 @@ def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path) -> dict[str
         raise ConfigError(f"--output: found {output}, wanted a file .yaml: Kubeflow Pipelines takes no other")
     settings = load_kubeflow(kubeflow)
     pipeline = load_settings(config, PipelineConfig, "a YAML config, as `winnow init` writes")
-    from pipelines.kubeflow.compile import compile_pipeline  # TFX takes 10 s or more to import
+    with quiet(log):
+        from pipelines.kubeflow.compile import compile_pipeline  # TFX takes 10 s or more to import
 
-    text = compile_pipeline(pipeline, settings)
-    output.parent.mkdir(parents=True, exist_ok=True)
+        text = compile_pipeline(pipeline, settings)
     write_atomically(output, text)
+    log.unlink()
     return {
         "output": str(output),
         "pipeline": pipeline.name,
