@@ -59,9 +59,15 @@ def push(place: str, tmp_path: Path) -> Callable[..., int]:
         text = made.model_dump_json()
         with open_registry(place) as registry:
             return registry.publish(
-                "shop", {"retrieval": model, "ranker": model}, {"index": model}, {"config.json": text}, 10, made_from(sources, text),
-                compared_with, {},
-            )  # fmt: skip
+                "shop",
+                models={"retrieval": model, "ranker": model},
+                parts={"index": model},
+                documents={"config.json": text},
+                candidates=10,
+                fingerprint=made_from(sources, text),
+                compared_with=compared_with,
+                metrics={},
+            )
 
     return attempt
 
