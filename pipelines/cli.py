@@ -10,9 +10,9 @@ from rich.console import Console
 
 from components.config import load_config
 from pipelines.kubeflow.client.commands import app as kubeflow_app
-from pipelines.show import recommend_curl, show_answer, show_outcome, show_reply
+from pipelines.show import recommend_curl, show_answer, show_compiled, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
-from pipelines.work import asked, asked_both, gateway_request, run_and_report, serving_command
+from pipelines.work import asked, asked_both, compile_for_kubeflow, gateway_request, run_and_report, serving_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +27,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(kubeflow_app)
 
 DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
+DEFAULT_KUBEFLOW = Path("infra/config/kubeflow.yaml")
 DEMO_GATEWAY = Path("infra/config/gateway/movielens-100k.yaml")
 Workdir = Annotated[Path, typer.Option(help="Where runs keep artifacts, releases, metadata and logs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
@@ -117,6 +118,22 @@ def run(
         with quiet(log) as console:
             outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json)
         typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
+
+
+@app.command(name="compile")
+def compile_(
+    output: Annotated[Path, typer.Option(help="The YAML file to write.")],
+    config: Annotated[Path, typer.Option(help="The config of the data set and of the models.")] = DEFAULT_CONFIG,
+    kubeflow: Annotated[
+        Path, typer.Option(help="How it runs on the cluster: image, places, resources, secrets.")
+    ] = DEFAULT_KUBEFLOW,
+    as_json: Json = False,
+) -> None:
+    """Compile the pipeline for Kubeflow Pipelines 2; the same settings give the same bytes."""
+    log = output.with_suffix(".log")
+    with failing_clearly(log):
+        made = compile_for_kubeflow(config, kubeflow, output, log)
+        typer.echo(json.dumps(made)) if as_json else show_compiled(made)
 
 
 @app.command()

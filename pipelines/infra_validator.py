@@ -62,7 +62,7 @@ def InfraValidator(  # noqa: N802  a component is named like a class
     folder = Path(check.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "check.json").write_text(json.dumps({"passed": not reason, "requests": requests, "reason": reason}, indent=1))
-    check.passed = int(not reason)
+    check.set_int_custom_property("passed", int(not reason))
 
 
 def _ask(server: EmbeddedServer, client: ModelClient, inputs: dict[str, list[Any]]) -> list[dict[str, Any]]:

@@ -16,9 +16,13 @@ from tfx.orchestration.pipeline import Pipeline, RunOptions
 
 from components.config import PipelineConfig
 from components.errors import ArtifactError, ConfigError, causes, raised_in_worker
+from components.ingest.sources import sources_fingerprint
+from components.push.last_release import comparable_release, made_from
+from components.push.registry import Registry
 from components.report.record import NodeState
+from pipelines.nodes import NODES
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
-from pipelines.recommender import NODES, Places, create_pipeline
+from pipelines.recommender import Known, Places, create_pipeline
 
 BEAM_ARGS = [
     # Beam's other local runners look for a download first, and wait for it where there is no network.
@@ -42,7 +46,14 @@ class NodeEvent:
 def places(workdir: Path) -> Places:
     """Where a run in ``workdir`` keeps its things."""
     metadata = sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
-    return Places(workdir / ARTIFACTS_FOLDER, workdir / "releases", metadata)
+    return Places(str(workdir / ARTIFACTS_FOLDER), str(workdir / "releases"), metadata)
+
+
+def known(config: PipelineConfig, workdir: Path) -> Known:
+    """What the run in ``workdir`` will find."""
+    sources = sources_fingerprint(config.dataset)
+    release = comparable_release(config, Registry(workdir / "releases"), made_from(sources, config.model_dump_json()))
+    return Known(sources, str(release))
 
 
 def run(
@@ -60,7 +71,7 @@ def run(
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run(workdir), _following(on_event):
         clear_killed(workdir)
-        pipeline = create_pipeline(config, places(workdir), BEAM_ARGS, cache and from_node is None)
+        pipeline = create_pipeline(config, places(workdir), known(config, workdir), BEAM_ARGS, cache and from_node is None)
         options = _starting_at(from_node, pipeline, workdir) if from_node else None
         try:
             LocalDagRunner().run(pipeline, options)

@@ -34,6 +34,17 @@ def show_outcome(outcome: dict[str, Any]) -> None:
     console.print(f"{outcome['seconds']:.0f} s. Report: {outcome['report']}", markup=False)
 
 
+def show_compiled(made: dict[str, Any]) -> None:
+    """What was compiled, where its things will lie, and what to do with it."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{made['output']}: the pipeline {made['pipeline']}, {made['nodes']} nodes and an exit handler", style="bold")
+    for name in ("image", "pipeline_root", "releases", "sources"):
+        console.print(f"  {name.replace('_', ' '):<14} {made[name]}", markup=False)
+    console.print(f"  each run may set {', '.join(made['parameters'])}", markup=False)
+    console.print(f"  SHA-256        {made['sha256']}", markup=False)
+    console.print("Next: `winnow submit` runs it, or upload the file on Kubeflow Pipelines' page.", markup=False)
+
+
 def show_answer(answer: "Answer", console: Console) -> None:
     """History above, recommendations below, and the line that asks the same."""
     past = Table(title=f"User {answer.user_id}, most recent first", title_justify="left")

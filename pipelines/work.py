@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from components.config import PipelineConfig
-from components.errors import ServingError
-from components.push.registry import Registry
+from components.config import PipelineConfig, load_settings
+from components.errors import ConfigError, ServingError
+from components.push.registry import Registry, sha256, write_atomically
+from pipelines.kubeflow.parameters import RUN_PARAMETERS
+from pipelines.kubeflow.settings import load_kubeflow
+from pipelines.nodes import NODES
 from pipelines.past_runs import latest_outputs
-from pipelines.terminal import NodeProgress
+from pipelines.terminal import NodeProgress, quiet
 from serving.gateway.process import EmbeddedGateway
 from serving.model_server.process import EmbeddedServer
 
@@ -110,3 +113,32 @@ def _current(workdir: Path) -> int:
     if version is None:
         raise ServingError(f"{workdir}: holds no release yet; `winnow run --workdir {workdir}` makes one")
     return version
+
+
+def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path, log: Path) -> dict[str, Any]:
+    """Write the pipeline as Kubeflow Pipelines takes it, and say what is in it; ``log`` is kept only where that fails.
+
+    Raises:
+      ConfigError: the output's name is not one that Kubeflow Pipelines takes, or a setting is wrong.
+    """
+    if output.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--output: found {output}, wanted a file .yaml: Kubeflow Pipelines takes no other")
+    settings = load_kubeflow(kubeflow)
+    pipeline = load_settings(config, PipelineConfig, "a YAML config, as `winnow init` writes")
+    with quiet(log):
+        from pipelines.kubeflow.compile import compile_pipeline  # TFX takes 10 s or more to import
+
+        text = compile_pipeline(pipeline, settings)
+    write_atomically(output, text)
+    log.unlink()
+    return {
+        "output": str(output),
+        "pipeline": pipeline.name,
+        "nodes": len(NODES),
+        "image": settings.image,
+        "pipeline_root": settings.pipeline_root,
+        "releases": settings.releases,
+        "sources": settings.sources,
+        "parameters": list(RUN_PARAMETERS),
+        "sha256": sha256(output),
+    }

@@ -1,6 +1,7 @@
 """What a user's own data is: files, columns, features, tasks."""
 
 import re
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -92,6 +93,8 @@ class EventsConfig(TableConfig):
     timestamp_unit: MomentUnit = "s"
     type: Name = Field(default="event", description="the type of every event when no column says it")
     context: dict[Name, ContextColumn] = {}
+    first_day: date | None = Field(default=None, description="the first UTC day of events to read; default: all before too")
+    last_day: date | None = Field(default=None, description="the last UTC day of events to read; default: all after too")
     late_after_s: int = Field(default=3600, ge=0, description="an event this long under way is counted as late")
     max_reject_share: float = Field(default=0.01, ge=0, le=1, description="a larger share of bad rows stops the run")
 

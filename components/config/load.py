@@ -75,7 +75,7 @@ class _Loader(yaml.SafeLoader):
 def _lines(error: ValidationError, settings: type[Settings]) -> list[str]:
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        key = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "(whole file)"
         kind, found = problem["type"], problem["input"]
         message = problem["msg"].removeprefix("Value error, ")
         if kind == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""TFX adapter of the funnel's evaluation."""
+"""TFX adapters of the evaluations: of the funnel, and TFX's own of the ranker."""
 
 import json
 import tempfile
@@ -10,15 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 from pydantic import TypeAdapter, ValidationError
+from tfx.components.evaluator.executor import Executor as EvaluatorExecutor
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_component_specs
+from tfx.types.component_spec import ExecutionParameter
+from tfx.utils import proto_utils
 
 from components.config import PipelineConfig, parse_config
 from components.errors import ArtifactError, raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
 from components.evaluation.queries import Queries, test_queries
+from components.evaluation.tfma_config import evaluator_config
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
 from components.index.index import load_vectors
+from components.push.mirror import open_registry
 from components.push.registry import Registry
 from components.schema import samples as names
 from components.schema import tfx_api as tfx
@@ -49,7 +56,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     """Judge the funnel on the test split over the whole catalogue, beside baselines and the last release.
 
     Args:
-      registry: folder of the releases; last_version: the one to compare with, 0 for none.
+      registry: folder or URI of the releases; last_version: the one to compare with, 0 for none.
     """
     settings = parse_config(config, origin="FunnelEvaluator")
     queries = test_queries(settings, Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
@@ -67,17 +74,20 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     training = Training(user, interactions.column("item_index").to_numpy(), vectors)
     lists = {"funnel": made.ranked, "recall_only": made.recalled, **baseline_lists(queries, training, k)}
-    if last_version:
-        lists["last_release"] = _last_release_lists(Registry(Path(registry)), last_version, queries, items, k)
+    with open_registry(registry) as releases:
+        if last_version:
+            releases.fetch(last_version)
+            lists["last_release"] = _last_release_lists(releases, last_version, queries, items, k)
+        experiment = ab_result(releases.folder)
     judged = judge_systems(lists, queries, training, settings)
     judged["prediction"] = _judge_predictions(settings, parts, Path(examples.uri))
-    verdict = verdict_of(judged, settings, ab_result(Path(registry)))
+    verdict = verdict_of(judged, settings, experiment)
     judged["verdict"] = verdict.to_dict()
     judged["samples"] = _samples(queries, made.ranked, made.scores, items)
     folder = Path(evaluation.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(judged, indent=1))
-    evaluation.blessed = int(verdict.blessed)
+    evaluation.set_int_custom_property("blessed", int(verdict.blessed))
 
 
 def _last_release_lists(registry: Registry, version: int, queries: Queries, items: pa.Table, k: int) -> np.ndarray:
@@ -158,3 +168,41 @@ def _samples(queries: Queries, ranked: np.ndarray, scores: np.ndarray, items: pa
         }
         for place in long_enough[::step][:SHOWN_USERS]
     ]
+
+
+class RankerEvaluatorSpec(standard_component_specs.EvaluatorSpec):
+    PARAMETERS = {
+        standard_component_specs.EXAMPLE_SPLITS_KEY: ExecutionParameter(type=str),
+        "config": ExecutionParameter(type=str),
+    }
+
+
+class RankerEvaluatorExecutor(EvaluatorExecutor):
+    """Makes TFMA's settings of the pipeline's where it runs, so that a run on Kubeflow may override them."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict) -> None:  # noqa: N802  TFX's name
+        settings = parse_config(exec_properties["config"], origin="Evaluator")
+        measured = proto_utils.proto_to_json(evaluator_config(settings))
+        super().Do(input_dict, output_dict, {**exec_properties, standard_component_specs.EVAL_CONFIG_KEY: measured})
+
+
+class RankerEvaluator(base_beam_component.BaseBeamComponent):
+    """TFX's Evaluator, of the ranker on the test split.
+
+    Args:
+      config: the pipeline's settings as JSON.
+      channels: the inputs of ``EvaluatorSpec``.
+    """
+
+    SPEC_CLASS = RankerEvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(RankerEvaluatorExecutor)
+
+    def __init__(self, config: str, **channels: object) -> None:
+        spec = RankerEvaluatorSpec(
+            config=config,
+            example_splits=json.dumps(["test"]),
+            evaluation=tfx.Channel(type=tfx.standard_artifacts.ModelEvaluation),
+            blessing=tfx.Channel(type=tfx.standard_artifacts.ModelBlessing),
+            **channels,
+        )
+        super().__init__(spec=spec)

@@ -48,7 +48,8 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
         "scann_ms_per_query": _ms_per_query(lambda: scann.search(queries, K), len(queries)),
     }
     (folder / FACTS_FILE).write_text(json.dumps(facts, indent=1))
-    index.recall_at_100, index.item_count = recall, len(vectors)
+    index.set_float_custom_property("recall_at_100", recall)
+    index.set_int_custom_property("item_count", len(vectors))
     if recall < settings.min_recall:
         raise GateError(
             f"ScaNN's recall@100 against the exact index is {recall:.3f}, wanted at least {settings.min_recall} "

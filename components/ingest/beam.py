@@ -15,7 +15,7 @@ from components.errors import DataError
 from components.ingest.catalogue import complete_items, complete_users, read_items, read_users
 from components.ingest.events import check_unit, event_columns, numbered, reject_batch, to_events
 from components.ingest.files import Part, parts, read_part
-from components.ingest.log import split_by_day, write_day
+from components.ingest.log import of_days, split_by_day, write_day
 from components.ingest.repeats import ids_by_bucket, repeats_by_day
 from components.schema.arrow_bytes import from_bytes, to_bytes
 from components.schema.catalogue import ITEMS_FILE, USERS_FILE
@@ -65,6 +65,7 @@ class _ReadPart(beam.DoFn):
             if first_row == part.first_row:
                 check_unit(batch, self._events, part.path)
             events, rejects = to_events(batch, self._events, part.path, first_row)
+            events = of_days(events, self._events.first_day, self._events.last_day)
             if rejects.num_rows:
                 rejects = numbered(rejects, [row for row, _, _ in malformed])
                 yield beam.pvalue.TaggedOutput("rejects", (0, to_bytes(rejects)))
@@ -120,7 +121,7 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     days = [day for day in days if day.event_count]  # an earlier day may have all of a day's events
     rows = rejected + kept + duplicates
     if rows == 0:
-        raise DataError(f"{dataset.events.path}: holds no events ({EVENTS_KEY}.path)")
+        raise DataError(f"{dataset.events.path}: holds no events{_span_of(dataset)} ({EVENTS_KEY}.path)")
     if rejected / rows > dataset.events.max_reject_share or kept == 0:
         raise DataError(_too_many_rejects(dataset, event_log, rows, reasons))
     if not reasons:
@@ -151,6 +152,11 @@ def finish(dataset: DatasetConfig, event_log: Path, catalogue: Path) -> EventLog
     for file in (days_file, reasons_file):
         file.unlink(missing_ok=True)
     return summary
+
+
+def _span_of(dataset: DatasetConfig) -> str:
+    first, last = dataset.events.first_day, dataset.events.last_day
+    return f" of the days {first or ''}..{last or ''}" if first or last else ""
 
 
 def _too_many_rejects(dataset: DatasetConfig, event_log: Path, rows: int, reasons: dict[str, int]) -> str:

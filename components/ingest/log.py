@@ -1,5 +1,6 @@
 """Write one UTC day of the event log: duplicates out, in the order of time."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.schema.events import ITEM_DAYS_SCHEMA, MS_PER_DAY, DaySummary, day_name
+from components.schema.events import EPOCH, ITEM_DAYS_SCHEMA, MS_PER_DAY, DaySummary, day_name
+
+
+def of_days(events: pa.RecordBatch, first: date | None, last: date | None) -> pa.RecordBatch:
+    """The events from the UTC day ``first`` on, to the end of the day ``last``."""
+    if first is None and last is None:
+        return events
+    days = events.column("timestamp_ms").to_numpy() // MS_PER_DAY
+    kept = np.ones(len(days), bool)
+    if first is not None:
+        kept &= days >= (first - EPOCH).days
+    if last is not None:
+        kept &= days <= (last - EPOCH).days
+    return events.filter(pa.array(kept))
 
 
 def split_by_day(events: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:

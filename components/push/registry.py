@@ -37,6 +37,7 @@ class Manifest:
       created: UTC, ISO 8601.
       candidates: how many recalled items are ranked.
       fingerprint: of the sources and settings it was made from; compared_with: the release it was judged against, 0 for none.
+      pushed_by: what its push is known by, empty where a push is never tried again.
       files: path from the registry's folder → SHA-256.
     """
 
@@ -49,6 +50,7 @@ class Manifest:
     compared_with: int
     metrics: dict[str, float]
     files: dict[str, str]
+    pushed_by: str = ""
 
 
 class Registry:
@@ -126,6 +128,13 @@ class Registry:
                 f"{path}: cannot be read ({error}); published versions are {self.versions() or 'none'}"
             ) from error
 
+    def fetch(self, version: int, under: str = "") -> None:
+        """Have a release's files, or those whose place begins with ``under``, in ``folder``, where they always are here."""
+
+    def place(self, version: int) -> str:
+        """Where others find the bundle of a release."""
+        return str(self.bundle(version))
+
     def funnel_parts(self, version: int) -> FunnelParts:
         return FunnelParts(
             retrieval=str(self.model("retrieval", version)),
@@ -158,16 +167,23 @@ class Registry:
         fingerprint: str,
         compared_with: int,
         metrics: Mapping[str, float],
+        pushed_by: str = "",
     ) -> int:
         """Copy everything, verify the copies, make the release appear, and make it the current one.
 
         Args:
           models: folder of the SavedModel of each of ``MODELS``.
           parts: folders of the bundle by name; documents: its text files by name.
+          pushed_by: names the push, so that the same one tried again after a crash makes no second release.
 
         Returns:
           The new version.
         """
+        done = [each for each in self.versions() if pushed_by and self.manifest(each).pushed_by == pushed_by]
+        if done:
+            if (self.current() or 0) < done[-1]:
+                self.make_current(done[-1])
+            return done[-1]
         version = self.next_version()
         incoming = self.folder / f".incoming-{version}"
         for left in self.folder.glob(".incoming-*"):  # by a crash
@@ -197,6 +213,7 @@ class Registry:
             compared_with=compared_with,
             metrics=dict(metrics),
             files=files,
+            pushed_by=pushed_by,
         )
         for model in models:
             self.model(model, version).parent.mkdir(parents=True, exist_ok=True)

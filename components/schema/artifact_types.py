@@ -1,6 +1,9 @@
-"""The artifacts that winnow adds to TFX's own. Their names are stored with every run: renaming one is a migration."""
+"""The artifacts that winnow adds to TFX's own. Their names are stored with every run: renaming one is a migration.
 
-from tfx.types.artifact import Artifact, Property, PropertyType
+What a node notes of one is a custom property: TFX compiles no declared property of another's type for Kubeflow Pipelines.
+"""
+
+from tfx.types.artifact import Artifact
 
 
 class EventLog(Artifact):
@@ -37,28 +40,24 @@ class ItemIndex(Artifact):
     """Item vectors, the ScaNN index over them, and its recall against the exact index."""
 
     TYPE_NAME = "winnow.ItemIndex"
-    PROPERTIES = {"recall_at_100": Property(type=PropertyType.FLOAT), "item_count": Property(type=PropertyType.INT)}
 
 
 class FunnelEvaluation(Artifact):
     """Metrics of the whole funnel beside the baselines, and the verdict."""
 
     TYPE_NAME = "winnow.FunnelEvaluation"
-    PROPERTIES = {"blessed": Property(type=PropertyType.INT)}
 
 
 class ReleaseCheck(Artifact):
     """What a real server process answered from the release candidate."""
 
     TYPE_NAME = "winnow.ReleaseCheck"
-    PROPERTIES = {"passed": Property(type=PropertyType.INT)}
 
 
 class Release(Artifact):
     """The published bundle, or the reasons why there is none."""
 
     TYPE_NAME = "winnow.Release"
-    PROPERTIES = {"pushed": Property(type=PropertyType.INT), "version": Property(type=PropertyType.INT)}
 
 
 class RecommendationLists(Artifact):

@@ -16,6 +16,7 @@ CONTEXT_PREFIX = "context_"
 SUMMARY_FILE = "summary.json"
 ITEM_DAYS_FILE = "item_days.parquet"
 REJECTS_FILE = "rejects.parquet"
+SOURCES_FILE = "sources.sha256"
 
 BASE_FIELDS = (
     pa.field("event_id", pa.string(), nullable=False),
@@ -96,6 +97,15 @@ class EventLogSummary:
     @classmethod
     def from_dict(cls, raw: dict) -> "EventLogSummary":
         return cls(**{**raw, "days": [DaySummary(**day) for day in raw["days"]]})
+
+
+def write_sources(event_log: Path, fingerprint: str) -> None:
+    """Note what the log was made from."""
+    (event_log / SOURCES_FILE).write_text(fingerprint)
+
+
+def read_sources(event_log: Path) -> str:
+    return (event_log / SOURCES_FILE).read_text()
 
 
 def event_files(event_log: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 
+from components.config import parse_config
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ValidationReport
 from components.validation.gate import check, read_anomalies
@@ -16,17 +17,13 @@ from components.validation.gate import check, read_anomalies
 
 @tfx.component
 def ValidationGate(  # noqa: N802  a component is named like a class
-    stop_at: tfx.Parameter[str],
+    config: tfx.Parameter[str],
     anomalies: tfx.InputArtifact[tfx.standard_artifacts.ExampleAnomalies],
     statistics: tfx.InputArtifact[tfx.standard_artifacts.ExampleStatistics],
     schema: tfx.InputArtifact[tfx.standard_artifacts.Schema],
     report: tfx.OutputArtifact[ValidationReport],
 ) -> None:
-    """Stop the run at the first severity configured; compare each later split with training for drift.
-
-    Args:
-      stop_at: ``warning``, ``error`` or ``never``.
-    """
+    """Stop the run at the first severity configured; compare each later split with training for drift."""
     contract = tfdv.load_schema_text(str(Path(schema.uri) / "schema.pbtxt"))
     training = stats_artifact_utils.load_statistics(statistics, "train").proto()
     found = []
@@ -39,7 +36,7 @@ def ValidationGate(  # noqa: N802  a component is named like a class
     folder = Path(report.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "anomalies.json").write_text(json.dumps([anomaly.to_dict() for anomaly in found], indent=1))
-    check(found, stop_at)
+    check(found, parse_config(config, origin="ValidationGate").validation.stop_at)
 
 
 def _only_drift(anomalies: anomalies_pb2.Anomalies) -> anomalies_pb2.Anomalies:

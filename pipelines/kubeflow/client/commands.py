@@ -191,7 +191,7 @@ def _package(config: Path | None, package: Path | None, kubeflow: Path, workdir:
     if config is None or package is not None:
         found = "both" if package else "neither"
         raise ConfigError(f"found {found}, wanted one of --config (compiled first) and --package (compiled before)")
-    from pipelines.work import compile_for_kubeflow  # type: ignore[attr-defined]  # until the compiler is merged
+    from pipelines.work import compile_for_kubeflow
 
     compiled = workdir / "pipeline.yaml"
     compile_for_kubeflow(config, kubeflow, compiled, workdir / "compile.log")

@@ -24,7 +24,7 @@ Sample = dict[str, list[Any] | None]  # None: the feature is missing
 TYPES = ("view",)
 
 
-def config() -> PipelineConfig:
+def config(stop_at: str = "error") -> PipelineConfig:
     features = {
         "brand": {"column": "b", "kind": "categorical", "values": ["acme", "best"]},
         "price": {"column": "p", "kind": "number", "min": 0},
@@ -34,7 +34,10 @@ def config() -> PipelineConfig:
         "items": {"path": "i", "id": "i", "features": features},
         "tasks": {"interact": {}},
     }
-    return parse_config(json.dumps({"name": "shop", "dataset": dataset, "samples": {"negatives": 1}}), origin="test")
+    return parse_config(
+        json.dumps({"name": "shop", "dataset": dataset, "samples": {"negatives": 1}, "validation": {"stop_at": stop_at}}),
+        origin="test",
+    )
 
 
 def sample(number: int) -> Sample:
@@ -90,7 +93,13 @@ def validate(tmp_path: Path) -> Callable[..., list[dict[str, str]]]:
         )
         gate = ValidationGate.EXECUTOR_SPEC.executor_class._FUNCTION
         try:
-            gate(stop_at=stop_at, anomalies=anomalies, statistics=statistics, schema=schema, report=report)
+            gate(
+                config=config(stop_at).model_dump_json(),
+                anomalies=anomalies,
+                statistics=statistics,
+                schema=schema,
+                report=report,
+            )
         finally:
             found = json.loads((tmp_path / "report" / "anomalies.json").read_text())
         return found

@@ -1,0 +1,42 @@
+"""What TFX's Evaluator is told to measure."""
+
+import tensorflow_model_analysis as tfma
+
+from components.config import PipelineConfig
+from components.schema import samples as names
+from components.schema.events import CONTEXT_PREFIX
+
+
+def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
+    """TFMA's metrics of each task's predictions, overall and by slice, with a bound and a comparison for AUC.
+
+    A task whose negatives are drawn is judged by the funnel's lists over the whole catalogue, not here against a few drawn
+    items, unless there is no other task.
+    """
+    observed = {name: task for name, task in config.dataset.tasks.items() if not names.has_drawn_negatives(config, name)}
+    tasks = observed or config.dataset.tasks
+    slices = [tfma.SlicingSpec()]
+    for name in config.evaluation.slices:
+        contexts = {*config.dataset.context, *config.dataset.events.context}
+        slices.append(tfma.SlicingSpec(feature_keys=[CONTEXT_PREFIX + name if name in contexts else name]))
+    metrics = [tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])]
+    for name, task in tasks.items():
+        kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]
+        of_task = [tfma.MetricConfig(class_name=kind) for kind in kinds]
+        if task.kind == "binary":
+            of_all = of_task[0].per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()]).threshold
+            of_all.value_threshold.lower_bound.value = config.evaluation.min_auc
+            of_all.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+            of_all.change_threshold.relative.value = config.evaluation.min_ratio_to_previous - 1
+        metrics.append(tfma.MetricsSpec(metrics=of_task, output_names=[name]))
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="evaluate",
+                label_keys={name: names.LABEL_PREFIX + name for name in tasks},
+                example_weight_keys={name: names.WEIGHT_PREFIX + name for name in tasks},
+            )
+        ],
+        slicing_specs=slices,
+        metrics_specs=metrics,
+    )

@@ -1,0 +1,1 @@
+"""Object stores: which places are in one, and copies between one and this machine."""

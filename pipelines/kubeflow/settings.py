@@ -1,0 +1,233 @@
+"""How the pipeline runs on a Kubernetes cluster: images, places, and what each node gets."""
+
+import difflib
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+
+from components.config import load_settings
+from components.config.settings import Settings
+from components.storage.object_store import SCHEMES, is_uri
+from pipelines.nodes import NODES
+
+EXIT_HANDLER = "ExitHandler"
+QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|[eE][+-]?\d+)?")
+FACTORS = {"m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
+           "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}  # fmt: skip
+DURATION = re.compile(r"(\d+)([smhd])")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+DAYS = re.compile(r"(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?")
+
+
+def _quantity(value: str) -> str:
+    if not QUANTITY.fullmatch(value):
+        raise ValueError(f"found {value!r}, wanted a quantity as Kubernetes takes it, such as 2, 500m, 4Gi")
+    return value
+
+
+def _duration(value: str) -> str:
+    if not DURATION.fullmatch(value):
+        raise ValueError(f"found {value!r}, wanted a duration such as 30s, 10m, 2h, 1d")
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not PurePosixPath(value).is_absolute():
+        raise ValueError(f"found {value!r}, wanted an absolute path inside the container")
+    return value
+
+
+def _uri(value: str) -> str:
+    if not is_uri(value) or not value.partition("://")[2].strip("/"):
+        wanted = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ValueError(f"found {value!r}, wanted one of {wanted} with a bucket, such as s3://my-bucket/winnow")
+    return value.rstrip("/")
+
+
+def _image(value: str) -> str:
+    name, _, digest = value.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if not digest and not tag:
+        raise ValueError(f"found {value!r}, wanted a tag or a digest, such as {value}:1.4.0")
+    if not digest and tag == "latest":
+        raise ValueError(f"found {value!r}, wanted a tag that stays what it is: the cache goes by the image's name")
+    return value
+
+
+def _node(name: str) -> str:
+    known = (*NODES, EXIT_HANDLER)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean {close[0]}?" if close else f"wanted one of: {', '.join(known)}"
+        raise ValueError(f"is no node of the pipeline; {advice}")
+    return name
+
+
+Quantity = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_quantity)]
+Duration = Annotated[str, AfterValidator(_duration)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute)]
+Uri = Annotated[str, AfterValidator(_uri)]
+Image = Annotated[str, AfterValidator(_image)]
+NodeName = Annotated[str, AfterValidator(_node)]
+KubernetesName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Amount(Settings):
+    """What a container asks for and what it may use at most."""
+
+    request: Quantity | None = None
+    limit: Quantity | None = None
+
+    @model_validator(mode="after")
+    def _request_fits(self) -> Self:
+        if self.request and self.limit and amount(self.request) > amount(self.limit):
+            raise ValueError(f"request: found {self.request}, wanted at most the limit of {self.limit}")
+        return self
+
+
+class Toleration(Settings):
+    key: str = ""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    seconds: int | None = Field(default=None, ge=0, description="how long the pod stays on a node with NoExecute")
+
+
+class Retries(Settings):
+    """How often a failed node is tried again, and after which waits: ``backoff``, then each ``factor`` times the last."""
+
+    count: int = Field(default=2, ge=0, le=20)
+    backoff: Duration = "60s"
+    factor: float = Field(default=2.0, ge=1)
+    max_backoff: Duration = "1h"
+
+
+class Secret(Settings):
+    """A Kubernetes secret, as environment variables or as a folder of files."""
+
+    name: KubernetesName
+    env: dict[str, EnvName] = Field(default={}, description="key of the secret → environment variable")
+    mount: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if bool(self.env) == bool(self.mount):
+            raise ValueError(f"secret {self.name!r}: wanted either env or mount")
+        return self
+
+
+class Volume(Settings):
+    """A persistent volume claim that is there already."""
+
+    claim: KubernetesName
+    mount: AbsolutePath
+
+
+class NodeSettings(Settings):
+    """What one node gets. A key that a node's own section has replaces the whole value of the defaults' key."""
+
+    image: Image | None = Field(default=None, description="default: the pipeline's")
+    cpu: Amount = Amount()
+    memory: Amount = Amount()
+    gpu: int = Field(default=0, ge=0, le=16)
+    gpu_resource: str = Field(default="nvidia.com/gpu", description="the resource's name where gpu is above 0")
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    retries: Retries = Retries()
+    timeout: Duration | None = Field(default=None, description="of one attempt; default: none")
+    cache: bool = Field(default=True, description="take the result of an earlier run with the same inputs")
+    env: dict[EnvName, str] = Field(default={}, description="no secrets here: they belong under secrets")
+    secrets: tuple[Secret, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+
+
+class ObjectStoreSettings(Settings):
+    """Where the nodes reach a store that speaks S3 and is not Amazon's; nothing for Amazon's own and for Google's."""
+
+    endpoint: str | None = None
+    region: str | None = None
+
+    @field_validator("endpoint")
+    @classmethod
+    def _has_protocol(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"https?://.", value):
+            raise ValueError(f"found {value!r}, wanted http://host:port or https://host")
+        return value
+
+
+class Webhook(Settings):
+    """The secret that holds the URL to which a run's outcome is posted."""
+
+    secret: KubernetesName
+    key: str = "url"
+
+
+class RunParameters(Settings):
+    """Defaults of the parameters that each run may set anew."""
+
+    overrides: dict[str, object] = Field(default={}, description="changes of the pipeline's config, as a JSON merge patch")
+    span: str = Field(default="", description="FIRST..LAST day of events to read, either of which may be left out")
+
+    @field_validator("span")
+    @classmethod
+    def _is_span(cls, value: str) -> str:
+        if value and not DAYS.fullmatch(value):
+            raise ValueError(f"found {value!r}, wanted FIRST..LAST, such as 2026-01-01..2026-01-31 or 2026-01-01..")
+        return value
+
+
+class KubeflowSettings(Settings):
+    """Everything that ``winnow compile`` reads beside the pipeline's own config."""
+
+    image: Image = Field(description="the pipeline image; every node runs in it unless it names its own")
+    pipeline_root: Uri = Field(description="where artifacts go")
+    registry: Uri | None = Field(default=None, description="where releases go; default: `releases` below the pipeline root")
+    sources: Uri | AbsolutePath = Field(
+        description="what the config's relative data paths count from: a URI, or a folder on a volume that the nodes mount"
+    )
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
+    service_account: KubernetesName | None = Field(default=None, description="of every pod; given when a run is made")
+    image_pull_secrets: tuple[KubernetesName, ...] = ()
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    webhook: Webhook | None = Field(default=None, description="told how each run ended; default: only the log is")
+    parameters: RunParameters = RunParameters()
+    defaults: NodeSettings = NodeSettings()
+    nodes: dict[NodeName, NodeSettings] = {}
+
+    @property
+    def releases(self) -> str:
+        return self.registry or f"{self.pipeline_root}/releases"
+
+    def node(self, name: str) -> NodeSettings:
+        """The defaults, with what the node's own section says in their place."""
+        own = self.nodes.get(name)
+        return (
+            self.defaults.model_copy(update={key: getattr(own, key) for key in own.model_fields_set}) if own else self.defaults
+        )
+
+
+def load_kubeflow(path: Path) -> KubeflowSettings:
+    """
+    Raises:
+      ConfigError: the file is missing, or a key in it is wrong.
+    """
+    return load_settings(path, KubeflowSettings, "a YAML file such as infra/config/kubeflow.yaml")
+
+
+def amount(quantity: str) -> float:
+    """The number that a Kubernetes quantity stands for."""
+    match = QUANTITY.fullmatch(quantity)
+    if match is None:
+        raise ValueError(f"{quantity!r} is no quantity")
+    number, suffix = match.groups()
+    return float(number) * FACTORS[suffix] if suffix in FACTORS else float(number + (suffix or ""))
+
+
+def seconds(duration: str) -> int:
+    match = DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is no duration")
+    return int(match[1]) * SECONDS[match[2]]

@@ -1,0 +1,92 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.errors import ConfigError
+from pipelines.kubeflow.settings import KubeflowSettings, amount, load_kubeflow, seconds
+
+ROOT = Path(__file__).resolve().parents[3]
+GOOD: dict[str, Any] = {"image": "a/b:1", "pipeline_root": "s3://bucket/root", "sources": "s3://bucket/data"}
+
+
+def load(folder: Path, **changes: Any) -> KubeflowSettings:
+    file = folder / "kubeflow.yaml"
+    file.write_text(yaml.safe_dump({**GOOD, **changes}))
+    return load_kubeflow(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image": "registry:5000/winnow"}, "image: found 'registry:5000/winnow', wanted a tag or a digest"),
+        ({"image": "winnow:latest"}, "image: found 'winnow:latest', wanted a tag that stays what it is"),
+        (
+            {"pipeline_root": "bucket/root"},
+            "pipeline_root: found 'bucket/root', wanted one of s3://, minio://, gs:// with a bucket",
+        ),
+        ({"pipeline_root": "s3://"}, "pipeline_root: found 's3://', wanted one of"),
+        ({"pipeline_root": "http://x/y"}, "pipeline_root: found 'http://x/y', wanted one of"),
+        ({"registry": "/releases"}, "registry: found '/releases', wanted one of"),
+        ({"nodes": {"RankingTrainr": {}}}, "nodes.RankingTrainr: is no node of the pipeline; did you mean RankingTrainer?"),
+        ({"nodes": {"Xyz": {}}}, "nodes.Xyz: is no node of the pipeline; wanted one of: Ingest, LastRelease"),
+        ({"nodes": {"Ingest": {"gpus": 1}}}, "nodes.Ingest.gpus: unknown key; did you mean gpu?"),
+        (
+            {"defaults": {"memory": {"limit": "4GB"}}},
+            "defaults.memory.limit: found '4GB', wanted a quantity as Kubernetes takes it",
+        ),
+        ({"defaults": {"cpu": {"request": "-1"}}}, "defaults.cpu.request: found '-1', wanted a quantity"),
+        ({"nodes": {"Pusher": {"cpu": {"request": 2, "limit": "500m"}}}}, "nodes.Pusher.cpu: request: found 2, wanted at most"),
+        ({"defaults": {"timeout": "90"}}, "defaults.timeout: found '90', wanted a duration such as 30s"),
+        ({"defaults": {"retries": {"count": -1}}}, "defaults.retries.count: found -1, input should be greater"),
+        ({"defaults": {"secrets": [{"name": "s"}]}}, "defaults.secrets.0: secret 's': wanted either env or mount"),
+        (
+            {"defaults": {"volumes": [{"claim": "c", "mount": "data"}]}},
+            "defaults.volumes.0.mount: found 'data', wanted an absolute",
+        ),
+        ({"parameters": {"span": "January"}}, "parameters.span: found 'January', wanted FIRST..LAST"),
+        ({"object_store": {"endpoint": "minio:9000"}}, "object_store.endpoint: found 'minio:9000', wanted http://host:port"),
+        ({"webhok": {}}, "webhok: unknown key; did you mean webhook?"),
+    ],
+)
+def test_what_the_cluster_would_refuse_is_refused_with_the_keys_path(tmp_path: Path, changes: dict, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, **changes)
+    assert f"  {said}" in str(raised.value)
+
+
+def test_secrets_do_not_belong_into_the_file_itself(tmp_path: Path) -> None:
+    """There is no key for one: only for the name of a secret of the cluster."""
+    with pytest.raises(ConfigError, match=r"webhook\.url: unknown key"):
+        load(tmp_path, webhook={"secret": "hook", "url": "https://hooks.example.com/token"})
+
+
+def test_a_nodes_own_keys_replace_those_of_the_defaults(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        defaults={"cpu": {"request": 1, "limit": 2}, "retries": {"count": 3}},
+        nodes={"Pusher": {"cpu": {"limit": "500m"}}},
+    )
+    assert settings.node("Ingest").cpu.request == "1"
+    assert (settings.node("Pusher").cpu.request, settings.node("Pusher").cpu.limit) == (None, "500m")
+    assert settings.node("Pusher").retries.count == 3
+
+
+def test_releases_lie_below_the_root_unless_they_have_a_place(tmp_path: Path) -> None:
+    assert load(tmp_path).releases == "s3://bucket/root/releases"
+    assert load(tmp_path, registry="gs://other/releases/").releases == "gs://other/releases"
+
+
+@pytest.mark.parametrize(("text", "value"), [("2", 2), ("500m", 0.5), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("4k", 4000)])
+def test_quantities(text: str, value: float) -> None:
+    assert amount(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)])
+def test_durations(text: str, value: int) -> None:
+    assert seconds(text) == value
+
+
+def test_the_example_is_good() -> None:
+    assert load_kubeflow(ROOT / "infra" / "config" / "kubeflow.yaml").node("RetrievalTrainer").gpu == 1
