@@ -99,7 +99,9 @@ def submit(
         if wait:
             require_success(outcome, launch.name, link)
         if not as_json:
-            typer.echo(f"The run succeeded: {link}" if wait else f"It goes on on the cluster; --wait would follow it. {link}")
+            typer.echo(
+                "The run succeeded." if wait else "It goes on on the cluster; --wait would follow it, `winnow runs` lists it."
+            )
 
 
 @app.command()
@@ -256,12 +258,15 @@ def _show_runs(result: dict[str, list[dict[str, Any]]], console: Console) -> Non
         ("schedules", ("name", "when", "enabled", "schedule_id")),
         ("runs", ("name", "state", "created", "finished", "run_id")),
     ):
-        table = Table(title=f"{key.capitalize()}, newest first" if result[key] else f"No {key}", title_justify="left")
+        if not result[key]:
+            console.print(f"No {key}")
+            continue
+        table = Table(title=f"{key.capitalize()}, newest first; times in UTC", title_justify="left")
         for column in columns:
             table.add_column(column.replace("_", " "), overflow="fold")
         for each in result[key]:
             table.add_row(*(_cell(each[column]) for column in columns))
-        console.print(table if result[key] else f"No {key}")
+        console.print(table)
 
 
 def _cell(value: Any) -> str:

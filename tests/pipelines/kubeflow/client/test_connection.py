@@ -193,6 +193,16 @@ def test_inside_a_cluster_its_service_is_asked(monkeypatch: pytest.MonkeyPatch) 
     assert "http://ml-pipeline.kubeflow.svc.cluster.local:8888: Kubeflow Pipelines cannot be reached" in refused(Access())
 
 
+def test_a_pods_own_token_goes_to_its_own_cluster_only(
+    api: KubeflowPipelinesApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    KubeflowPipelines(Access(api.url)).runs(1, None)
+    assert not any("Authorization" in call.headers for call in api.calls)
+
+
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server with a certificate that only its own authority knows, and that authority."""
