@@ -69,6 +69,9 @@ class IndexConfig(Settings):
         le=1,
         description="least recall@100 of ScaNN against the exact index; ScaNN is tuned to reach it with the least effort",
     )
+    max_leaf_share: float = Field(
+        default=0.5, gt=0, le=1, description="of the leaves of ScaNN's tree that one search may go through, to bound its time"
+    )
     exact_below: int = Field(default=2_000, ge=0, description="a catalogue smaller than this is searched exhaustively by ScaNN")
 
 

@@ -37,7 +37,7 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
     tuning, queries = embedded[:tuned_count], embedded[tuned_count:]
     exact, scann = ExactIndex(vectors), ScannIndex.build(vectors, settings)
     if kind_of(len(vectors), settings) == "tree_ah":
-        scann = scann.tuned(exact, tuning, min(K, len(vectors)), settings.min_recall)
+        scann = scann.tuned(exact, tuning, min(K, len(vectors)), settings)
     recall = recall_against(exact, scann, queries, min(K, len(vectors)))
     folder = Path(index.uri)
     save_vectors(folder, vectors, towers.item_ids)
@@ -58,8 +58,9 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
     if recall < settings.min_recall:
         raise GateError(
             f"ScaNN's recall@100 against the exact index is {recall:.3f}, wanted at least {settings.min_recall} "
-            f"(index.min_recall), though {scann.effort.leaves} leaves are searched and {scann.effort.oversampling} items are "
-            f"scored for each wanted one: lower it, or raise index.exact_below above {len(vectors)} items"
+            f"(index.min_recall), with {scann.effort.leaves} leaves searched and {scann.effort.oversampling} items scored for "
+            f"each that is wanted: raise index.max_leaf_share ({settings.max_leaf_share}), or index.exact_below above "
+            f"{len(vectors)} items"
         )
 
 

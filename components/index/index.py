@@ -85,11 +85,11 @@ class ScannIndex:
         scored = tree.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(100)
         return cls(scored.build(), len(vectors), Effort(leaves, OVERSAMPLING[0]))
 
-    def tuned(self, exact: Index, queries: NDArray[np.float32], k: int, recall: float) -> Self:
-        """The same index with the least effort that is enough for ``recall`` of the exact index's top ``k``, or with the most.
+    def tuned(self, exact: Index, queries: NDArray[np.float32], k: int, settings: IndexConfig) -> Self:
+        """The same index with the least effort that is enough for the recall of ``k`` items, or with the most.
 
         It aims a third of the way above that, since what is found for other queries varies. First comes the oversampling,
-        while every leaf is searched, at which half of what may be missed is; then the leaves: both only add to what is found.
+        while all leaves are searched, at which half of what may be missed is; then the leaves: both only add to what is found.
 
         Args:
           queries: float32 [num_queries, dim]; others than those by which the result will be judged.
@@ -99,13 +99,13 @@ class ScannIndex:
             found = type(self)(self._searcher, self._item_count, effort)
             return recall_against(exact, found, queries, k) >= wanted
 
-        aim = (1 + 2 * recall) / 3
+        aim = (1 + 2 * settings.min_recall) / 3
         most = self.effort
         for oversampling in OVERSAMPLING:
             most = replace(self.effort, oversampling=oversampling)
             if enough(most, (1 + aim) / 2):
                 break
-        low, high = 1, most.leaves
+        low, high = 1, max(1, int(most.leaves * settings.max_leaf_share))
         while low < high:
             middle = (low + high) // 2
             low, high = (low, middle) if enough(replace(most, leaves=middle), aim) else (middle + 1, high)

@@ -85,7 +85,7 @@ def measured(
 
 def _scann(vectors: Floats, exact: ExactIndex, for_tuning: Floats) -> Search:
     """As winnow builds it; the effort is the number of leaves searched, 0 for winnow's own choice."""
-    index = ScannIndex.build(vectors, IndexConfig()).tuned(exact, for_tuning, K, RECALL)
+    index = ScannIndex.build(vectors, IndexConfig()).tuned(exact, for_tuning, K, IndexConfig(min_recall=RECALL))
 
     def search(query: Floats, effort: int) -> NDArray[Any]:
         if not effort:

@@ -108,7 +108,7 @@ def test_tuned_it_searches_as_little_as_is_enough(vectors: NDArray[np.float32], 
     exact, whole = ExactIndex(vectors), ScannIndex.build(vectors, TREE)
     leaves = {}
     for wanted in (0.1, 0.7):
-        tuned = whole.tuned(exact, queries, 10, wanted)
+        tuned = whole.tuned(exact, queries, 10, IndexConfig(min_recall=wanted, max_leaf_share=1))
         leaves[wanted] = tuned.effort.leaves
         assert recall_against(exact, tuned, queries, 10) >= (1 + 2 * wanted) / 3
         tuned.effort = Effort(tuned.effort.leaves - 1, tuned.effort.oversampling)
@@ -116,11 +116,11 @@ def test_tuned_it_searches_as_little_as_is_enough(vectors: NDArray[np.float32], 
     assert leaves[0.1] < leaves[0.7] < whole.effort.leaves == 20
 
 
-def test_what_cannot_be_reached_is_tried_with_all_that_there_is(
+def test_what_cannot_be_reached_is_tried_with_all_that_is_allowed(
     vectors: NDArray[np.float32], queries: NDArray[np.float32]
 ) -> None:
-    tuned = ScannIndex.build(vectors, TREE).tuned(ExactIndex(-vectors), queries, 10, 0.9)
-    assert tuned.effort == Effort(leaves=20, oversampling=OVERSAMPLING[-1])
+    tuned = ScannIndex.build(vectors, TREE).tuned(ExactIndex(-vectors), queries, 10, IndexConfig(max_leaf_share=0.25))
+    assert tuned.effort == Effort(leaves=5, oversampling=OVERSAMPLING[-1])
 
 
 def test_kinds() -> None:
