@@ -34,6 +34,9 @@ class Metrics:
         self._fallbacks = Counter(
             "winnow_fallbacks", "What was done instead of what could not be done", ("fallback",), registry=registry
         )
+        self._arms = Counter(
+            "winnow_experiment_lists", "Lists given to users of an arm", ("experiment", "arm"), registry=registry
+        )
         self._rate_limited = Counter(
             "winnow_rate_limited", "Requests over the rate, by the role of their key", ("role",), registry=registry
         )
@@ -48,6 +51,8 @@ class Metrics:
             self._stage_seconds.labels(stage).observe(took_ms / 1000)
         for fallback in reply.fallbacks:
             self._fallbacks.labels(fallback.partition(":")[0]).inc()  # what follows may tell numbers
+        for experiment, arm in reply.experiments.items():
+            self._arms.labels(experiment, arm).inc()
 
     def rate_limited(self, role: str) -> None:
         self._rate_limited.labels(role).inc()
