@@ -54,12 +54,15 @@ def pod(name: str, settings: KubeflowSettings) -> dict[str, Any]:
         as_env.append(_as_env(settings.webhook.secret, {settings.webhook.key: WEBHOOK_ENV}))
     parts: dict[str, Any] = {
         "imagePullPolicy": settings.image_pull_policy,
-        "imagePullSecret": [{"secretName": secret} for secret in settings.image_pull_secrets],
+        "imagePullSecret": [_secret(secret) for secret in settings.image_pull_secrets],
         "secretAsEnv": as_env,
         "secretAsVolume": [
-            {"secretName": secret.name, "mountPath": secret.mount, "optional": False} for secret in node.secrets if secret.mount
+            {**_secret(secret.name), "mountPath": secret.mount, "optional": False} for secret in node.secrets if secret.mount
         ],
-        "pvcMount": [{"constant": volume.claim, "mountPath": volume.mount} for volume in node.volumes],
+        "pvcMount": [
+            {"constant": volume.claim, "pvcNameParameter": _constant(volume.claim), "mountPath": volume.mount}
+            for volume in node.volumes
+        ],
         "nodeSelector": {"labels": dict(node.node_selector)} if node.node_selector else None,
         "tolerations": [
             {
@@ -75,4 +78,13 @@ def pod(name: str, settings: KubeflowSettings) -> dict[str, Any]:
 
 def _as_env(secret: str, env: dict[str, str]) -> dict[str, Any]:
     pairs = [{"secretKey": key, "envVar": variable} for key, variable in sorted(env.items())]
-    return {"secretName": secret, "keyToEnv": pairs, "optional": False}
+    return {**_secret(secret), "keyToEnv": pairs, "optional": False}
+
+
+def _secret(name: str) -> dict[str, Any]:
+    """A secret's name, twice: as backends before and after 2.5 read it."""
+    return {"secretName": name, "secretNameParameter": _constant(name)}
+
+
+def _constant(value: str) -> dict[str, Any]:
+    return {"runtimeValue": {"constant": value}}

@@ -129,7 +129,8 @@ class Launcher:
         attempts = 1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
         result = TaskResult(FAILED)
         for number in range(1, attempts + 1):
-            pod = self.folder / f"{name}-{number}"
+            pod = self.folder / name  # the same place each time, as in a pod, and empty
+            shutil.rmtree(pod, ignore_errors=True)
             message = self._executor_input(name, values, inputs, outputs, pod)
             result = self._attempt(name, number, container, message, outputs, pod)
             if result.state == SUCCEEDED:

@@ -126,7 +126,8 @@ def test_an_absolute_path_of_data_in_a_bucket_is_refused(settings: KubeflowSetti
         compile_pipeline(moved, settings)
 
 
-def test_default_overrides_that_the_config_does_not_take_are_refused(settings: KubeflowSettings) -> None:
+def test_default_overrides_that_the_config_does_not_take_are_refused() -> None:
+    settings = load_kubeflow(KUBEFLOW)
     parameters = settings.parameters.model_copy(update={"overrides": {"ranking": {"epochs": 0}}})
     with pytest.raises(ConfigError, match=r"ranking\.epochs: found 0"):
         compile_pipeline(read(CONFIG), settings.model_copy(update={"parameters": parameters}))

@@ -1,7 +1,6 @@
 """The compiled YAML, run node by node as Kubeflow Pipelines does, comes to the same release as a run on this machine."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +9,11 @@ from components.push.mirror import open_registry
 from components.storage.object_store import ObjectStore
 from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings
 from pipelines.nodes import NODES
+from tests.pipelines.kubeflow.compare import differences
 from tests.pipelines.kubeflow.conftest import KILLED, REFUSED
 from tests.pipelines.kubeflow.launcher import SUCCEEDED
 
 pytestmark = pytest.mark.e2e
-
-# They hold the paths of the data, which lie in a bucket there and in a folder here, and times of day.
-OF_THE_PLACE = ("config.json",)
 
 
 def test_every_node_ends_well(cluster: Any) -> None:
@@ -27,19 +24,7 @@ def test_every_node_ends_well(cluster: Any) -> None:
 
 
 def test_the_release_is_that_of_a_local_run(cluster: Any, shop: Any) -> None:
-    with open_registry(cluster.releases) as registry:
-        assert registry.versions() == [1]
-        registry.fetch(1)
-        registry.verify(1)
-        there = registry.manifest(1)
-        judged = json.loads((registry.bundle(1) / "evaluation.json").read_text())
-    here = shop.registry.manifest(1)
-    assert there.metrics == here.metrics
-    assert judged["metrics"] == json.loads((shop.registry.bundle(1) / "evaluation.json").read_text())["metrics"]
-    assert set(there.files) == set(here.files)
-    assert (there.candidates, there.compared_with, there.name) == (here.candidates, here.compared_with, here.name)
-    differing = {name for name, digest in there.files.items() if digest != here.files[name]}
-    assert {name for name in differing if not name.endswith(OF_THE_PLACE)} == set()
+    assert differences(cluster.releases, 1, shop.registry) == {}
 
 
 def test_a_killed_node_is_tried_again_and_leaves_nothing(cluster: Any, settings: KubeflowSettings) -> None:
@@ -68,8 +53,3 @@ def test_the_release_says_where_it_is(cluster: Any) -> None:
 def test_the_outcome_is_reported(cluster: Any) -> None:
     assert cluster.posted == [{"pipeline": "shop", "run": "run-1", "state": "SUCCEEDED", "succeeded": True, "error": ""}]
     assert '"state": "SUCCEEDED"' in cluster.launcher.results[EXIT_HANDLER].log
-
-
-def test_pods_leave_nothing_of_theirs(cluster: Any) -> None:
-    left = sorted(path.name for path in Path(cluster.launcher.folder).iterdir())
-    assert left == [f"{REFUSED}-1", f"{KILLED}-1"]  # what a failed attempt had is never uploaded
