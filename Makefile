@@ -2,7 +2,7 @@
 WINNOW := .venv/bin/winnow
 PYTHON3 ?= python3
 
-.PHONY: env demo serve test check format bench bench-serving lock clean
+.PHONY: env demo serve test test-flink test-spark check format bench bench-serving lock clean
 
 env:            ## the virtual environment; a second call costs nothing
 	@command -v $(PYTHON3) >/dev/null || { echo "Python 3 is needed to set up the environment; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 1; }
@@ -16,6 +16,10 @@ serve: env      ## keep the demo served: the gateway, and the models with Tensor
 
 test: env       ## the whole test suite
 	@.venv/bin/python -m pytest
+
+test-flink test-spark: test-%: env  ## the pipeline's Beam work on a real Flink, on a real Spark; needs Java and Maven
+	@.venv/bin/python infra/scripts/job_server.py $* --fetch-only
+	@WINNOW_TEST_CLUSTER=$* .venv/bin/python -m pytest tests/pipelines/test_clusters.py
 
 check: env      ## formatter, linter, types, import contracts
 	@.venv/bin/ruff format --check .
