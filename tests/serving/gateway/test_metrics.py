@@ -46,7 +46,7 @@ def test_shown_items_are_counted_by_source_and_their_scores_summed() -> None:
     metrics = Metrics()
     found = [(0.5, ("two_tower", "popular")), (0.25, ("popular",)), (None, ("fresh",))]  # the last one was not ranked
     items = [
-        Recommended(rank=rank, item_id=f"i{rank}", title="", score=score, tasks={}, sources=sources, rerank={})
+        Recommended(rank=rank, item_id=f"i{rank}", title="", score=score, tasks={}, sources=sources)
         for rank, (score, sources) in enumerate(found, start=1)
     ]
     metrics.recommended(RecommendReply(request_id="r", release=3, items=items, fallbacks=[], timings_ms={}))
@@ -58,11 +58,14 @@ def test_shown_items_are_counted_by_source_and_their_scores_summed() -> None:
 
 def test_how_late_events_come_is_told_and_a_clock_that_is_ahead_counts_as_no_delay() -> None:
     metrics = Metrics()
-    events = [Event(event_id=f"e{n}", user_id="u", item_id="i", type="click", timestamp_ms=n) for n in (998_000, 1_009_000)]
-    metrics.recorded(events, now_s=1_000)
+    events = [
+        Event(event_id=f"e{n}", user_id="u", item_id="i", type="click", timestamp_ms=moment)
+        for n, moment in enumerate((1_700_000_000_000, 1_700_000_009_000))
+    ]
+    metrics.recorded(events, now_s=1_700_000_002)
     samples = read(metrics.page().decode())
     below = {limit: samples["winnow_event_delay_seconds_bucket", limit] for limit in ("0.1", "1.0", "5.0")}
-    assert below == {"0.1": 1, "1.0": 1, "5.0": 2}  # 0 s and 2 s
+    assert below == {"0.1": 1, "1.0": 1, "5.0": 2}  # 2 s, and none
     assert samples["winnow_event_delay_seconds_sum",] == 2
 
 
