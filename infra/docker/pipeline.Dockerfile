@@ -5,13 +5,15 @@
 # The base has Python 3.11 and glibc 2.41: the wheels of ml-metadata and tensorflow-data-validation want 2.39 at least. It is
 # pinned by its tag; whoever can reach the registry pins its digest too: --build-arg BASE=python:3.11.14-slim-trixie@sha256:…
 ARG BASE=python:3.11.14-slim-trixie
+# The same with a C++ compiler: pyfarmhash, which TFX pulls in, is published as source alone.
+ARG BUILD_BASE=python:3.11.14-trixie
 
-FROM ${BASE} AS dependencies
+FROM ${BUILD_BASE} AS dependencies
 COPY infra/requirements/pipeline.lock /tmp/
 # The lock is complete, and TFX and ScaNN ask for TensorFlow versions that exclude each other: nothing is resolved here.
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv /opt/winnow \
-    && /opt/winnow/bin/pip install --no-deps --requirement /tmp/pipeline.lock \
+    && /opt/winnow/bin/pip install --no-deps --use-pep517 --requirement /tmp/pipeline.lock \
     && /opt/winnow/bin/pip uninstall --yes pip
 
 FROM dependencies AS package
