@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ TALKS_TO_THE_API = {"winnow-flink"}  # the job manager starts its task managers
 Document = dict[str, Any]
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schemas", type=Path, help="folder of CustomResourceDefinitions")
-    crds = custom_schemas(flags.schemas) if (flags := parser.parse_args()).schemas else {}
+    flags = parser.parse_args(arguments)
+    crds = custom_schemas(flags.schemas) if flags.schemas else {}
     problems, unknown, count = [], set(), 0
     for origin, document in manifests():
         count += 1
