@@ -46,6 +46,11 @@ PANELS: list[tuple[str, str, dict[str, str]]] = [
         "percentunit",
         {"errors": 'sum(rate(winnow_requests_total{code=~"5.."}[5m])) / sum(rate(winnow_requests_total[5m]))'},
     ),
+    (
+        "Lists by arm of an experiment",
+        "reqps",
+        {"{{experiment}} {{arm}}": "sum by (experiment, arm) (rate(winnow_experiment_lists_total[5m]))"},
+    ),
     ("Requests over the rate", "reqps", {"{{role}}": "sum by (role) (rate(winnow_rate_limited_total[5m]))"}),
     ("Shown items by source", "ops", {"{{source}}": "sum by (source) (rate(winnow_shown_items_total[5m]))"}),
     (

@@ -31,7 +31,9 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     metrics.registry.register(GatewayState(stream, lambda: 1, lambda: datetime(2026, 1, 1, tzinfo=UTC)))
     item = Recommended(rank=1, item_id="i", title="", score=1.0, tasks={}, sources=("popular",))
     metrics.recommended(
-        RecommendReply(request_id="r", release=1, items=[item], fallbacks=["ranker: x"], timings_ms={"recall": 1})
+        RecommendReply(
+            request_id="r", release=1, items=[item], fallbacks=["ranker: x"], timings_ms={"recall": 1}, experiments={"x": "a"}
+        )
     )
     metrics.recorded([Event(event_id="e", user_id="u", item_id="i", type="t", timestamp_ms=1_700_000_000_000)], 1_700_000_001)
     metrics.request_ended("POST", "/v1/recommend", 200, 0.01)
