@@ -82,9 +82,10 @@ def make_bases(scratch: Path) -> None:
     inside(root, "apt-get update")
     inside(root, "apt-get install -t trixie libc6 libstdc++6 libgcc-s1")
     (root / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
-    certificates = Path("/etc/ssl/certs/ca-certificates.crt")  # this machine's, which pip here goes by
+    certificates = Path("/etc/ssl/certs/ca-certificates.crt")  # this machine's, behind whatever proxy it stands
     if certificates.exists():
         shutil.copy(certificates, root / certificates.relative_to("/"))
+        (root / "etc/pip.conf").write_text(f"[global]\ncert = {certificates}\ntimeout = 180\n")
     commit(root, BASE)
     inside(root, "apt-get install -t trixie libc6-dev libcrypt-dev")
     inside(root, "apt-get install g++ libpython3.11-dev")
