@@ -59,7 +59,7 @@ class Gateway:
     @property
     def published(self) -> datetime:
         """When the release that is served was."""
-        return self._funnel.release.published
+        return self._funnels.release.published
 
     @property
     def stream(self) -> EventStream:
