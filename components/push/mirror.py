@@ -56,9 +56,9 @@ class MirroredRegistry(Registry):
                 if sha256(path) != wanted:
                     raise ArtifactError(f"{self._store.uri}/{name}: differs from the manifest of release {version}")
 
-    def publish(self, *args: Any, pushed_by: str = "", **named: Any) -> int:
-        self._remove_left_by(pushed_by)
-        return super().publish(*args, pushed_by=pushed_by, **named)
+    def publish(self, *args: Any, **named: Any) -> int:
+        self._remove_left_by(named.get("pushed_by", ""))
+        return super().publish(*args, **named)
 
     def make_current(self, version: int) -> None:
         self._upload(version)

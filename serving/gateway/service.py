@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from components.errors import ArtifactError, ConfigError, ServingError
@@ -54,6 +55,11 @@ class Gateway:
     @property
     def version(self) -> int:
         return self._funnels.release.version
+
+    @property
+    def published(self) -> datetime:
+        """When the release that is served was."""
+        return self._funnels.release.published
 
     @property
     def stream(self) -> EventStream:
