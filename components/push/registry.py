@@ -233,26 +233,36 @@ class Registry:
         """
         self.manifest(version)
         before = self.current()
-        if before not in (None, version):
+        if before not in (None, version) and self._is_whole(before):  # a damaged one was served by nobody
             write_atomically(self.folder / PREVIOUS_FILE, str(before))
         self.write_models_file(version)
         write_atomically(self.folder / CURRENT_FILE, str(version))
 
     def roll_back(self) -> int:
-        """Serve the previous release again, once its files are found to be whole; a second time undoes the first.
+        """Serve the previous release again, or the newest before it whose files are whole; a second time undoes the first.
 
         Returns:
           Its version.
 
         Raises:
-          ArtifactError: there is none, or it is damaged.
+          ArtifactError: there is none.
         """
-        version = self.previous()
-        if version is None or version == self.current():
-            raise ArtifactError(f"{self.folder}: holds no release before {self.current()}, wanted one to go back to")
-        self.verify(version)
+        current, previous = self.current(), self.previous()
+        older = [each for each in reversed(self.versions()) if current is not None and each < current and each != previous]
+        choices = [each for each in (previous, *older) if each not in (None, current)]
+        version = next((each for each in choices if self._is_whole(each)), None)
+        if version is None:
+            damaged = f"; damaged: {', '.join(map(str, choices))}" if choices else ""
+            raise ArtifactError(f"{self.folder}: holds no whole release before {current}, wanted one to go back to{damaged}")
         self.make_current(version)
         return version
+
+    def _is_whole(self, version: int) -> bool:
+        try:
+            self.verify(version)
+        except ArtifactError:
+            return False
+        return True
 
     def write_models_file(self, current: int) -> Path:
         """TensorFlow Serving's model config file, for this folder where it lies now: ``current`` and the release before it.

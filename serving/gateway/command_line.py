@@ -27,6 +27,7 @@ from serving.model_server.process import EmbeddedServer
 from serving.store_client import with_password
 
 LOOPBACK = "127.0.0.1"
+INTERRUPTED = 130  # as shells say it
 # One request's graph is a few hundred small ops: handing them from thread to thread costs more than it wins. Each runs in
 # the thread of its request (a negative number says so to TensorFlow); requests run side by side.
 SESSION_FLAGS = ("--tensorflow_intra_op_parallelism=1", "--tensorflow_inter_op_parallelism=-1")
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WinnowError as error:
         print(f"gateway: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # uvicorn raises it once more, when all requests are answered
+        return INTERRUPTED
     return 0
 
 

@@ -44,8 +44,8 @@ class Gateway:
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._stream = EventStream(store_url, unsent)
         self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
-        self._funnels = self._load(version)
         self._refused = 0
+        self._funnels = self._first(version)
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
         self._watcher.start()
@@ -60,6 +60,11 @@ class Gateway:
     def published(self) -> datetime:
         """When the release that is served was."""
         return self._funnels.release.published
+
+    @property
+    def release(self) -> Release:
+        """With every item, also those that the settings let nobody see."""
+        return self._funnels.release
 
     @property
     def stream(self) -> EventStream:
@@ -149,6 +154,18 @@ class Gateway:
         self._live.close()
         self._stream.close()
         self._funnels.store.close()
+
+    def _first(self, version: int) -> Funnels:
+        """What is served at the start: the current release, or the one before if the current one is damaged."""
+        try:
+            return self._load(version)
+        except ArtifactError as error:
+            previous = self._registry.previous()
+            if previous in (None, version):
+                raise
+            self._refused = version
+            _log.error("release %s is refused, %s is served: %s", version, previous, error)
+            return self._load(previous)
 
     def _load(self, version: int) -> Funnels:
         release = Release.load(self._registry, version)

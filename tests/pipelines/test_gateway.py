@@ -77,7 +77,7 @@ def running(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
         ModelClient(server.grpc_target) as client,
     ):
         gateway = Gateway(shop.registry, client, url, scratch / "unsent.jsonl", PATIENT)
-        items = set(gateway._funnel.release.item_ids.tolist())
+        items = set(gateway.release.item_ids.tolist())
         yield Running(TestClient(create_app(gateway)), gateway, clicked, items)
         gateway.close()
 
@@ -200,7 +200,7 @@ def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_pa
     lists = {row["request_id"]: row for path in event_files(tmp_path / "shown") for row in table(path)}
     logged = lists[reply["request_id"]]
     assert [place["score"] for place in logged["places"]] == pytest.approx([item["score"] for item in reply["items"]])
-    release = running.gateway._funnel.release
+    release = running.gateway.release
     asked = json.loads(logged["features"])
     assert list(asked) == query_features(release.config, release.form.types)
     assert asked["user_id"] == ["logged"]

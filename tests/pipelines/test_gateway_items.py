@@ -83,7 +83,7 @@ def client(place: Place) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def catalogue(client: Client) -> list[dict[str, Any]]:
-    return client.gateway._funnel.release.items.to_pylist()
+    return client.gateway.release.items.to_pylist()
 
 
 def eventually(condition: Callable[[], bool], tries: int = 3_000) -> bool:
@@ -196,9 +196,9 @@ def test_without_a_store_nothing_changes_and_it_is_said(shop: Any, place: Place,
     with place.start() as running, embedded_store(tmp_path / "store") as url:
         gateway = Gateway(shop.registry, running.gateway._models, url, tmp_path / "unsent.jsonl", PATIENT)
         http = TestClient(create_app(gateway))
-        item = gateway._funnel.release.item_ids[0]
+        item = gateway.release.item_ids[0]
         assert http.delete(f"/v1/items/{item}").status_code == 204
-    for reply in (http.put("/v1/items/late", json={}), http.delete(f"/v1/items/{gateway._funnel.release.item_ids[1]}")):
+    for reply in (http.put("/v1/items/late", json={}), http.delete(f"/v1/items/{gateway.release.item_ids[1]}")):
         assert reply.status_code == 503
         assert "the store of items does not answer" in reply.json()["error"]
     assert http.get("/v1/items/late/similar").status_code == 404
@@ -208,7 +208,7 @@ def test_without_a_store_nothing_changes_and_it_is_said(shop: Any, place: Place,
 
 def test_changes_are_laid_over_a_release_of_any_version(client: Client) -> None:
     """What another version of the release would be given: every change, with vectors of its own tower."""
-    release = client.gateway._funnel.release
+    release = client.gateway.release
     assert release.base is not None
     again = client.gateway._live.over(dataclasses.replace(release.base))
     assert again.item_ids.tolist() == release.item_ids.tolist()

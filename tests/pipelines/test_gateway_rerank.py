@@ -76,7 +76,7 @@ def test_every_step_shows_in_the_reply(
 ) -> None:
     assert [item["rerank"] for item in plain["items"]] == [[]] * 30
     banned, pinned = ids(plain)[0], ids(plain)[20]
-    reply = gateway_with(
+    ask = gateway_with(
         {
             "combination": {"click": {"weight": 1, "a": 0.8, "b": -0.1}},
             "freshness": {"weight": 0.1, "half_life_days": 5_000},
@@ -86,7 +86,8 @@ def test_every_step_shows_in_the_reply(
             "pinned": {pinned: 3},
             "banned": [banned],
         }
-    )(count=10)
+    )
+    reply = ask(count=10)
     assert reply["fallbacks"] == []
     assert len(set(ids(reply))) == 10
     assert banned not in ids(reply)
@@ -103,6 +104,7 @@ def test_every_step_shows_in_the_reply(
         assert all(after["from_rank"] == before["to_rank"] for before, after in pairwise(told))
         assert all(change["reason"] for change in told)
     assert reply["items"][2]["rerank"][-1]["reason"] == "pinned to place 3"
+    assert ask(candidates=["no such item"])["items"] == []
 
 
 def test_diversity_lets_other_items_in(gateway_with: Callable[..., Ask], plain: dict[str, Any]) -> None:

@@ -85,4 +85,4 @@ def _values(context: Context, feature: str, ranked: Ranked) -> list[Values]:
         return [() if value is None else (value,) for value in taken.to_numpy(zero_copy_only=False)]
     flat = taken.flatten().to_numpy(zero_copy_only=False).tolist()
     ends = np.cumsum(pc.fill_null(pc.list_value_length(taken), 0)).tolist()
-    return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return [flat[start:end] for start, end in zip([0, *ends][:-1], ends, strict=True)]

@@ -82,7 +82,7 @@ def test_a_roll_back_goes_to_what_was_served_before_and_forth_again(registry: Re
 
 def test_without_a_release_before_there_is_no_roll_back(registry: Registry, publish: Publish) -> None:
     publish("one")
-    with pytest.raises(ArtifactError, match="holds no release before 1, wanted one to go back to"):
+    with pytest.raises(ArtifactError, match="holds no whole release before 1, wanted one to go back to$"):
         registry.roll_back()
     assert registry.current() == 1
 
@@ -91,9 +91,20 @@ def test_a_damaged_release_is_not_gone_back_to(registry: Registry, publish: Publ
     publish("one")
     publish("two")
     (registry.model("ranker", 1) / "saved_model.pb").write_text("something else")
-    with pytest.raises(ArtifactError, match="the manifest of release 1 wants"):
+    with pytest.raises(ArtifactError, match="holds no whole release before 2, wanted one to go back to; damaged: 1"):
         registry.roll_back()
     assert registry.current() == 2
+
+
+def test_damaged_releases_are_passed_over(registry: Registry, publish: Publish) -> None:
+    publish("one")
+    for text in ("two", "three"):
+        version = publish(text)
+        (registry.model("ranker", version) / "saved_model.pb").write_text("something else")
+    assert registry.previous() == 1  # two was served by nobody
+    assert versions_to_load(registry) == {"retrieval": [1, 3], "ranker": [1, 3]}
+    assert registry.roll_back() == 1
+    assert registry.current() == 1
 
 
 def test_tensorflow_serving_is_told_to_load_the_current_release_and_the_one_before(
