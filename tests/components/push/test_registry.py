@@ -82,7 +82,7 @@ def test_a_roll_back_goes_to_what_was_served_before_and_forth_again(registry: Re
 
 def test_without_a_release_before_there_is_no_roll_back(registry: Registry, publish: Publish) -> None:
     publish("one")
-    with pytest.raises(ArtifactError, match="holds no whole release before 1, wanted one to go back to$"):
+    with pytest.raises(ArtifactError, match=r"holds no whole release before 1, wanted one to go back to$"):
         registry.roll_back()
     assert registry.current() == 1
 

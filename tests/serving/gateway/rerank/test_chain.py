@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from components.schema.events import MS_PER_DAY
 from serving.gateway.api import Change
+from serving.gateway.release import Release
 from serving.gateway.rerank.chain import explained, steps
 from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.settings import RerankSettings
@@ -70,13 +71,9 @@ def test_each_change_is_told_with_its_ranks_and_reason() -> None:
     assert explained(first, [], 2) == [(), ()]
 
 
-def test_of_an_empty_list_every_step_makes_an_empty_list() -> None:
-    genre = pa.table({"genre": pa.array([["a"], []], pa.list_(pa.string()))})
-    release: Any = SimpleNamespace(
-        items=genre, vectors=np.eye(2, dtype=np.float32), event_counts=np.zeros(2, np.int64), created_ms=np.zeros(2, np.int64),
-        rows=lambda ids: np.array([1], np.int32),
-    )  # fmt: skip
-    settings = [RerankSettings.model_validate({**ALL, "diversity": {"method": method}}) for method in ("dpp", "mmr")]
-    for step in [each for one in settings for each in steps(one)]:
-        empty = Ranked.by_score(np.zeros(0, np.int32), np.zeros(0), {"click": np.zeros(0, np.float32)})
+def test_of_an_empty_list_every_step_makes_an_empty_list(release: Release) -> None:
+    settings = {**ALL, "combination": {"take": {"weight": 1}}}
+    chains = [steps(RerankSettings.model_validate({**settings, "diversity": {"method": method}})) for method in ("dpp", "mmr")]
+    for step in chains[0] + chains[1]:
+        empty = Ranked.by_score(np.zeros(0, np.int32), np.zeros(0), {"take": np.zeros(0, np.float32)})
         assert len(step.run(empty, Context(release, 0, 10)).rows) == 0, step.name
