@@ -62,8 +62,10 @@ def _index_facts(path: Path) -> dict[str, Any]:
 
 
 def _requests(path: Path) -> list[bytes]:
-    """Of all shards, whichever a record lies in."""
-    return sorted(read_examples(path.parent))
+    """Of all shards, whichever a record lies in; an Example's features are a map, of which any order is as good."""
+    return sorted(
+        tf.train.Example.FromString(each).SerializeToString(deterministic=True) for each in read_examples(path.parent)
+    )
 
 
 def _variables(path: Path) -> list[tuple[str, str]]:
