@@ -2,7 +2,8 @@
 
 import time
 
-from fastapi import FastAPI, Response
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Request, Response
 
 from serving.gateway.access import requires
 from serving.gateway.api import EventsReply, EventsRequest, RecommendReply, RecommendRequest
@@ -10,10 +11,11 @@ from serving.gateway.doors import guarded_app
 from serving.gateway.item_routes import add_item_routes
 from serving.gateway.keys import Keys, Role
 from serving.gateway.limits import Limits
-from serving.gateway.metrics import GatewayState, Metrics
+from serving.gateway.metrics import ARRIVED_S, GatewayState, Metrics
 from serving.gateway.service import Gateway
 
 DEFAULTS = Limits()
+LISTS_AT_ONCE = 40  # threads of their own: none of them waits behind events while the store is away
 
 
 def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFAULTS) -> FastAPI:
@@ -25,16 +27,21 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
     metrics = Metrics()
     metrics.registry.register(GatewayState(gateway.stream, lambda: gateway.version, lambda: gateway.published))
     app = guarded_app(keys, limits, metrics)
+    for_lists = CapacityLimiter(LISTS_AT_ONCE)
 
     @app.post(
         "/v1/recommend",
         summary="The items that a user wants next, best first",
+        response_model=RecommendReply,
         dependencies=requires(Role.RECOMMEND),
     )
-    def recommend(request: RecommendRequest) -> RecommendReply:
-        reply = gateway.recommend(request)
+    async def recommend(body: RecommendRequest, request: Request) -> Response:
+        return await to_thread.run_sync(listed, body, request.scope[ARRIVED_S], limiter=for_lists)
+
+    def listed(request: RecommendRequest, arrived_s: float) -> Response:
+        reply = gateway.recommend(request, arrived_s)
         metrics.recommended(reply)
-        return reply
+        return Response(reply.model_dump_json(), media_type="application/json")
 
     @app.post(
         "/v1/events",
@@ -49,7 +56,7 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
     add_item_routes(app, gateway)
 
     @app.get("/healthz", summary="Whether the process is alive")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
     @app.get("/readyz", summary="Whether the store and the models answer", responses={503: {"description": "not ready"}})

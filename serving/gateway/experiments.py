@@ -38,9 +38,9 @@ class Funnels:
         for funnel in (self.usual, *self._of_arms.values()):
             funnel.warm_up()
 
-    def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
+    def recommend(self, request: RecommendRequest, now_ms: int, arrived_s: float) -> tuple[RecommendReply, Inputs]:
         """See ``Funnel.recommend``."""
-        return self._funnel(request.user_id).recommend(request, now_ms)
+        return self._funnel(request.user_id).recommend(request, now_ms, arrived_s)
 
     def _funnel(self, user_id: str | None) -> Funnel:
         if user_id is None or not self._shares:

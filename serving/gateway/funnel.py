@@ -50,7 +50,7 @@ class Progress:
     def stage(self, name: str) -> Iterator[None]:
         started = time.monotonic()
         yield
-        self.timings_ms[name] = round((time.monotonic() - started) * 1000, 3)
+        self.timings_ms[name] = _ms_since(started)
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,17 @@ class Funnel:
         self._models.predict("retrieval", item, signature="item", version=release.version, timeout_s=timeout_s)
         self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
         self._store.ping()
-        self.recommend(RecommendRequest(), time.time_ns() // 1_000_000)
+        self.recommend(RecommendRequest(), time.time_ns() // 1_000_000, time.monotonic())
 
-    def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
+    def recommend(self, request: RecommendRequest, now_ms: int, arrived_s: float) -> tuple[RecommendReply, Inputs]:
         """A list for the request, never empty while the catalogue holds an item that may be shown; and what the models were
         asked with.
+
+        Args:
+          arrived_s: ``time.monotonic()`` when the request came, from which its deadline counts.
         """
-        started = time.monotonic()
-        progress = Progress(started + self._settings.deadline_ms / 1000)
+        progress = Progress(arrived_s + self._settings.deadline_ms / 1000)
+        progress.timings_ms["waiting"] = _ms_since(arrived_s)
         with progress.stage("state"):
             user = self._user(request, progress)
         inputs = self.release.form.inputs(user.user_id, now_ms, user.state, self.release.profile(user.user_id), request.context)
@@ -113,7 +116,7 @@ class Funnel:
         with progress.stage("ranking"):
             ranked = self._ranked(candidates.rows, inputs, progress)
         items = self._reranked(ranked, candidates, Context(self.release, now_ms, request.count), progress)
-        progress.timings_ms["total"] = round((time.monotonic() - started) * 1000, 3)
+        progress.timings_ms["total"] = _ms_since(arrived_s)
         reply = RecommendReply(
             request_id=uuid.uuid4().hex,
             release=self.release.version,
@@ -131,6 +134,8 @@ class Funnel:
         seen: tuple[str, ...] = ()
         if user_id != ANONYMOUS:
             try:
+                if progress.left_s(self._settings.budgets_ms.state) < LEAST_S:
+                    raise ServingError("there is no time to ask the store")
                 stored = self._store.read(user_id)
                 state, seen = stored.state, stored.seen
             except ServingError:
@@ -234,6 +239,10 @@ def folded(state: UserState, events: Sequence[SessionEvent], release: Release) -
         np.array([release.form.types.index(event.type) for event in events], np.int16),
         keep,
     )
+
+
+def _ms_since(moment_s: float) -> float:
+    return round((time.monotonic() - moment_s) * 1000, 3)
 
 
 def _within(left_s: float, ask: Callable[[], T], progress: Progress, fallback: str) -> T | None:

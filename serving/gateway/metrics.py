@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, RecommendReply
 
+ARRIVED_S = "winnow.arrived_s"  # in the scope of a request: time.monotonic() when it came
 NO_ROUTE = "none"  # refused before a route was looked for, or none was found
 CLIENT_GONE = 499  # before there was a reply; the number is nginx's
 _LIMITS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0)
@@ -120,7 +121,7 @@ class Measured:
                 code = message["status"]
             await send(message)
 
-        started_s = time.monotonic()
+        started_s = scope[ARRIVED_S] = time.monotonic()
         try:
             await self._app(scope, receive, noted)
         except Exception:

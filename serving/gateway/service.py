@@ -17,6 +17,7 @@ from serving.gateway.experiments import Funnels
 from serving.gateway.item_api import ItemBody, ItemReply, SimilarItem, SimilarReply
 from serving.gateway.live_items import LiveItems
 from serving.gateway.logged import event_record, shown_record
+from serving.gateway.readiness import Readiness
 from serving.gateway.recall import Allowed, Known
 from serving.gateway.release import Release
 from serving.gateway.settings import GatewaySettings
@@ -46,6 +47,7 @@ class Gateway:
         self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
         self._refused = 0
         self._funnels = self._first(version)
+        self._readiness = Readiness(self._all_answer)
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
         self._watcher.start()
@@ -70,10 +72,11 @@ class Gateway:
     def stream(self) -> EventStream:
         return self._stream
 
-    def recommend(self, request: RecommendRequest) -> RecommendReply:
+    def recommend(self, request: RecommendRequest, arrived_s: float) -> RecommendReply:
+        """A list, within the deadline since the request came, ``arrived_s`` by ``time.monotonic()``."""
         moment_ms = request.timestamp_ms or time.time_ns() // 1_000_000
         funnels = self._funnels
-        reply, inputs = funnels.recommend(request, moment_ms)
+        reply, inputs = funnels.recommend(request, moment_ms, arrived_s)
         self._stream.append(shown_record(request, reply, inputs, funnels.release.config, moment_ms))
         return reply
 
@@ -141,7 +144,10 @@ class Gateway:
         self._catch_up()
 
     def ready(self) -> bool:
-        """Whether the store and both models answer."""
+        """Whether the store and both models answer, or did a moment ago."""
+        return self._readiness()
+
+    def _all_answer(self) -> bool:
         try:
             return self._funnels.store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
         except ServingError:

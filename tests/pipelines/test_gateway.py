@@ -27,6 +27,7 @@ from components.schema.samples import query_features
 from serving.child_process import ChildProcess
 from serving.embedded_store import embedded_store
 from serving.gateway.access import OPEN_PATHS
+from serving.gateway.api import RecommendRequest
 from serving.gateway.app import create_app
 from serving.gateway.command_line import main
 from serving.gateway.keys import Keys, Role
@@ -97,7 +98,19 @@ def test_a_known_user_gets_new_items_best_first(running: Running) -> None:
     assert scores == sorted(scores, reverse=True)
     assert [item["rank"] for item in reply["items"]] == list(range(1, 21))
     assert all(set(item["tasks"]) == {"click", "dwell"} and item["sources"] for item in reply["items"])
-    assert set(reply["timings_ms"]) == {"state", "recall", "ranking", "total"}
+    assert set(reply["timings_ms"]) == {"waiting", "state", "recall", "ranking", "total"}
+
+
+def test_who_has_waited_too_long_already_gets_a_list_at_once_and_is_told(running: Running) -> None:
+    long_ago_s = time.monotonic() - PATIENT.deadline_ms / 1000
+    reply = running.gateway.recommend(RecommendRequest(user_id=min(running.clicked)), long_ago_s)
+    assert len(reply.items) == 10
+    assert reply.fallbacks == [
+        "state store: the release's snapshot of the user",
+        "query tower: recall without it",
+        "ranker: the order of recall",
+    ]
+    assert reply.timings_ms["waiting"] >= PATIENT.deadline_ms
 
 
 @pytest.mark.parametrize("user", [{}, {"user_id": "never seen"}])
