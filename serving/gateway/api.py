@@ -1,14 +1,17 @@
-"""The wire: what clients send and get, in JSON. Unknown fields are refused, and everything has a bound."""
+"""The wire: what clients send and get, in JSON. Unknown fields are refused, and everything has a bound.
+
+Numbers are strict: neither ``true`` nor ``"1"`` is one.
+"""
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StringConstraints, model_validator
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Moment = Annotated[int, Field(ge=631_152_000_000, lt=4_102_444_800_000, description="ms UTC, 1990 to 2100")]
+Moment = Annotated[int, Field(strict=True, ge=631_152_000_000, lt=4_102_444_800_000, description="ms UTC, 1990 to 2100")]
 
-Value = Annotated[float, Field(ge=-3.4e38, le=3.4e38, description="kept in 32 bits")]
+Value = Annotated[float, Field(strict=True, ge=-3.4e38, le=3.4e38, description="kept in 32 bits")]
 
 
 class Wire(BaseModel):
@@ -38,7 +41,7 @@ class Event(SessionEvent):
     user_id: Id
     context: dict[Name, Id] = Field(default={}, max_length=32)
     request_id: Id | None = None
-    position: int | None = Field(default=None, ge=0, le=100_000)
+    position: int | None = Field(default=None, strict=True, ge=0, le=100_000)
 
 
 class EventsRequest(Wire):
@@ -61,8 +64,8 @@ class Condition(Wire):
 
     feature: Name
     one_of: list[Id] | None = Field(default=None, min_length=1, max_length=100)
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: StrictFloat | None = None
+    at_most: StrictFloat | None = None
 
     @model_validator(mode="after")
     def _is_one_condition(self) -> Self:
@@ -74,7 +77,7 @@ class Condition(Wire):
 class RecommendRequest(Wire):
     user_id: Id | None = Field(default=None, description="without it, an anonymous visitor")
     timestamp_ms: Moment | None = Field(default=None, description="as of when, ms UTC; by default now. For a log of the past")
-    count: int = Field(default=10, ge=1, le=100)
+    count: int = Field(default=10, strict=True, ge=1, le=100)
     context: dict[Name, Id] = Field(default={}, max_length=32)
     exclude: list[Id] = Field(default=[], max_length=1_000)
     filters: list[Condition] = Field(default=[], max_length=16, description="every item fits all of them")
