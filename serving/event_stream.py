@@ -1,136 +1,211 @@
 """The stream of what was shown and what users did, in Valkey or Redis, written behind the replies.
 
 A record that the stream does not take is kept in a file and sent later; one that no file takes either is counted as lost.
-Nothing here ever makes a request wait or fail.
+Nothing here ever makes a request fail, or wait for the store.
 """
 
 import json
 import logging
-import os
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from serving.store_client import STORE_ERRORS, store_client
+from serving.store_client import store_client
+from serving.unsent_file import UnsentFile
 
 STREAM = "winnow:log"
 MAX_WAITING = 10_000
 AT_ONCE = 500
 MAX_LENGTH = 1_000_000  # entries that the stream holds, about; what no writer has taken by then is lost, and counted there
 RETRY_S = 1.0
+CLOSE_S = 5.0  # for sending when it is closed; what is left then is kept
+STUCK_S = 15.0  # after which a thread that a store or a disk holds up is left behind
 _log = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
 
 
 class EventStream:
-    """Appends records in a thread of its own.
+    """Sends records in a thread of its own.
 
     Attributes:
-      sent_count, kept_count, lost_count: records that the stream took, that wait in the file, that neither took.
+      sent_count: records that the stream took.
     """
 
     def __init__(self, url: str, unsent: Path, timeout_s: float = 1.0) -> None:
         """
         Args:
           unsent: the file that keeps what could not be sent, one JSON object a line; an earlier process's is sent first.
+
+        Raises:
+          ServingError: another process has that file.
         """
         self._client = store_client(url, timeout_s)
-        self._unsent = unsent
+        self._unsent = UnsentFile(unsent)
         self._waiting: queue.Queue[Record | None] = queue.Queue(MAX_WAITING)
-        self.sent_count = self.lost_count = 0
-        unsent.parent.mkdir(parents=True, exist_ok=True)
-        self.kept_count = _line_count(unsent)
+        self._closing, self._close_at_s = threading.Event(), 0.0
+        self._noting, self._own_lost_count, self._troubles = threading.Lock(), 0, set[str]()
+        self.sent_count = 0
+        try:
+            self._unsent.look()
+        except OSError as error:
+            self._complain("read", f"{unsent} cannot be read ({error}); what it keeps is not sent")
         self._thread = threading.Thread(target=self._run, name="event-stream", daemon=True)
         self._thread.start()
 
-    def append(self, record: Record) -> None:
-        """Hand a record over; returns at once."""
-        try:
-            self._waiting.put_nowait(record)
-        except queue.Full:
-            self.lost_count += 1
+    @property
+    def kept_count(self) -> int:
+        """Records that wait in the file."""
+        return self._unsent.count
+
+    @property
+    def lost_count(self) -> int:
+        """Records that neither the stream nor the file took."""
+        return self._own_lost_count + self._unsent.vanished_count
+
+    def append(self, *records: Record) -> None:
+        """Hand records over. Returns at once; where too many wait already, after writing to the file."""
+        for place, record in enumerate(records):
+            try:
+                self._waiting.put_nowait(record)
+            except queue.Full:
+                self._keep(self._lines(records[place:]))
+                return
 
     def close(self) -> None:
         """Send or keep what is waiting."""
-        self._waiting.put(None)
-        self._thread.join()
+        self._close_at_s = time.monotonic() + CLOSE_S
+        self._closing.set()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)  # nobody waits for one then
+        self._thread.join(STUCK_S)
+        if self._thread.is_alive():
+            self._lose(self._waiting.qsize(), "stuck", "neither the store nor the disk answers")
+        else:
+            while records := self._take(0):
+                self._keep(self._lines(records))
+            self._sync()
+        self._unsent.close()
         self._client.close()
 
     def _run(self) -> None:
-        while True:
+        goes_on = True
+        while goes_on:
+            took = False
             try:
-                batch = [self._waiting.get(timeout=RETRY_S)]
-            except queue.Empty:
-                batch = []
-            while len(batch) < AT_ONCE and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            records = [record for record in batch if record is not None]
-            if self._resend() and self._send([json.dumps(record) for record in records]):
-                self.sent_count += len(records)
-            else:
-                self._keep(records)
-            if None in batch:
-                return
+                took = self._turn()
+            except Exception as error:  # whatever it is, the records after these are to be sent
+                self._complain(f"turn {type(error)}", f"the event stream goes on after an error: {error!r}")
+                self._closing.wait(RETRY_S)
+            goes_on = not self._closing.is_set() or (took and time.monotonic() < self._close_at_s)
 
-    def _send(self, lines: Sequence[str]) -> bool:
+    def _turn(self) -> bool:
+        """Send some of what the file keeps and some of what waits; whether the store took any."""
+        answers = not self._unsent.count or self._answers()
+        resent = self._unsent.count > 0 and answers and self._resend()
+        lines = self._lines(self._take(0 if resent or self._closing.is_set() else RETRY_S))
         if not lines:
+            return resent
+        if answers and self._send(lines):
             return True
+        self._keep(lines)
+        self._sync()
+        return resent
+
+    def _take(self, wait_s: float) -> list[Record]:
+        batch: list[Record | None] = []
+        with suppress(queue.Empty):
+            batch.append(self._waiting.get(timeout=wait_s))
+            while len(batch) < AT_ONCE:
+                batch.append(self._waiting.get_nowait())
+        return [record for record in batch if record is not None]
+
+    def _lines(self, records: Sequence[Record]) -> list[bytes]:
+        lines = []
+        for record in records:
+            try:
+                lines.append(json.dumps(record).encode())
+            except Exception as error:  # of one record, which must not take its neighbours along
+                self._lose(1, "record", f"it is no JSON ({error})")
+        return lines
+
+    def _answers(self) -> bool:
+        try:
+            self._client.ping()
+        except Exception as error:
+            self._refused(error)
+            return False
+        return True
+
+    def _send(self, lines: Sequence[bytes]) -> bool:
         try:
             with self._client.pipeline(transaction=True) as pipeline:  # all of them or none
                 for line in lines:
                     pipeline.xadd(STREAM, {"record": line}, maxlen=MAX_LENGTH, approximate=True)
                 pipeline.execute()
-        except STORE_ERRORS as error:
-            _log.warning("the event stream takes nothing (%s); records are kept in %s", error, self._unsent)
+        except Exception as error:  # not the store's alone: whatever it is, the lines are kept
+            self._refused(error)
             return False
+        self.sent_count += len(lines)
+        self._is_well("store")
         return True
 
     def _resend(self) -> bool:
-        """Send what the file keeps; whether nothing is left of it."""
-        if not self._unsent.exists():
-            return True
+        """Send the oldest lines of the file; whether the store took them."""
         try:
-            text = self._unsent.read_text(encoding="utf-8")
+            unsent = self._unsent.first(AT_ONCE)
         except OSError as error:
-            _log.error("%s cannot be read (%s); what it keeps is not sent", self._unsent, error)
+            self._complain("read", f"{self._unsent.path} cannot be read ({error}); what it keeps is not sent")
             return False
-        lines = [line for line in text.splitlines() if line.endswith("}")]  # a crash may have cut the last one
-        for start in range(0, len(lines), AT_ONCE):
-            if not self._send(lines[start : start + AT_ONCE]):
-                self._rewrite(lines[start:])
-                return False
-            self.sent_count += len(lines[start : start + AT_ONCE])
-        self._unsent.unlink()
-        self.kept_count = 0
+        if not unsent.lines or not self._send(unsent.lines):
+            return False
+        try:
+            self._unsent.forget(unsent)
+        except OSError as error:
+            self._complain("forget", f"{self._unsent.path}: the next process will send some of it again ({error})")
         return True
 
-    def _rewrite(self, lines: Sequence[str]) -> None:
-        if len(lines) == self.kept_count:
-            return
-        partial = self._unsent.with_name(f".{self._unsent.name}.partial")
-        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        partial.replace(self._unsent)
-        self.kept_count = len(lines)
-
-    def _keep(self, records: Sequence[Record]) -> None:
-        if not records:
+    def _keep(self, lines: Sequence[bytes]) -> None:
+        if not lines:
             return
         try:
-            with self._unsent.open("a", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(record)}\n" for record in records)
-                file.flush()
-                os.fsync(file.fileno())
-            self.kept_count += len(records)
+            taken = self._unsent.put(lines)
+        except Exception as error:
+            self._lose(len(lines), "write", f"{self._unsent.path} cannot be written ({error})")
+            return
+        if taken < len(lines):
+            self._lose(len(lines) - taken, "room", f"{self._unsent.path} is full")
+        else:
+            self._is_well("write", "room")
+
+    def _sync(self) -> None:
+        if not self._unsent.count:
+            return
+        try:
+            self._unsent.sync()
         except OSError as error:
-            _log.error("%s records are lost: %s cannot be written (%s)", len(records), self._unsent, error)
-            self.lost_count += len(records)
+            self._complain("sync", f"{self._unsent.path} would not outlive a crash of the machine ({error})")
 
+    def _refused(self, error: Exception) -> None:
+        self._complain("store", f"the event stream takes nothing ({error}); records are kept in {self._unsent.path}")
 
-def _line_count(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
+    def _lose(self, count: int, kind: str, reason: str) -> None:
+        with self._noting:
+            self._own_lost_count += count
+        self._complain(kind, f"{count} records are lost, and maybe more after them: {reason}")
+
+    def _complain(self, kind: str, message: str) -> None:
+        """Once, until it is well again: a trouble may last for thousands of turns."""
+        with self._noting:
+            if kind in self._troubles:
+                return
+            self._troubles.add(kind)
+        _log.error(message)
+
+    def _is_well(self, *kinds: str) -> None:
+        with self._noting:
+            self._troubles.difference_update(kinds)

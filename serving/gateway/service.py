@@ -46,7 +46,11 @@ class Gateway:
         self._stream = EventStream(store_url, unsent)
         self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
         self._refused = 0
-        self._funnels = self._first(version)
+        try:
+            self._funnels = self._first(version)
+        except BaseException:
+            self._stream.close()  # it has a thread and a file of its own
+            raise
         self._readiness = Readiness(self._all_answer)
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
@@ -93,8 +97,7 @@ class Gateway:
                 by_user.setdefault(event.user_id, []).append(event)
         folded_count = sum(_fold(funnels, user, of_user) for user, of_user in by_user.items())
         now_ms = time.time_ns() // 1_000_000
-        for event in events:
-            self._stream.append(event_record(event, funnels.release.config, now_ms))
+        self._stream.append(*(event_record(event, funnels.release.config, now_ms) for event in events))
         known = sum(map(len, by_user.values()))
         return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
 

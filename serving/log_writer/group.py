@@ -1,7 +1,7 @@
 """One consumer of the stream's group of writers: each entry goes to one of them, and stays theirs until it is acknowledged."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ import redis
 
 from components.errors import ServingError
 from serving.event_stream import STREAM
+from serving.log_writer.stream_id import parsed
 from serving.store_client import STORE_ERRORS, store_client
 
 GROUP = "log-writer"
@@ -76,8 +77,29 @@ class WriterGroup:
         if ids:
             self._asked(lambda: self._client.xack(STREAM, GROUP, *ids))
 
+    def trim(self) -> None:
+        """Drop from the stream what is before the oldest entry that any group of it needs still.
+
+        A group needs what its consumers have not acknowledged, and what comes after the last entry that it was given. Groups
+        only go forward, so that one that does so meanwhile needs no more than was found.
+
+        Raises:
+          ServingError: the store does not answer.
+        """
+
+        def trim() -> None:
+            needed = min((self._needed(group) for group in map(_mapping, self._client.xinfo_groups(STREAM))), key=parsed)
+            self._client.xtrim(STREAM, minid=needed, approximate=False)
+
+        self._asked(trim)
+
     def close(self) -> None:
         self._client.close()
+
+    def _needed(self, group: Mapping[str, Any]) -> str:
+        """Where what the group needs begins; the last entry that it was given stays with it."""
+        oldest = self._client.xpending(STREAM, group["name"])["min"]
+        return str(oldest or group["last-delivered-id"])
 
     def _read(self, count: int) -> Delivered:
         if self._after is not None:
@@ -124,10 +146,14 @@ def _delivered(pairs: Sequence[tuple[str, dict[str, str] | None]], missed_count:
 
 
 def _missed_count(stream: Any, groups: Sequence[Any]) -> int:
-    """Entries trimmed in all, less those that the group has been given."""
+    """Entries trimmed in all, less those that the group has been given: the stream drops none before an older one.
+
+    Where somebody has deleted an entry by hand, the store does not know for a while how many the group has been given, and
+    nothing can be said.
+    """
     facts = _mapping(stream)
     read = next(group["entries-read"] for group in map(_mapping, groups) if group["name"] == GROUP)
-    return max(0, facts["entries-added"] - facts["length"] - (read or 0))
+    return 0 if read is None else max(0, facts["entries-added"] - facts["length"] - read)
 
 
 def _mapping(reply: Any) -> dict[str, Any]:

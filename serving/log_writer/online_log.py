@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from components.errors import ArtifactError, ServingError
 from components.schema.events import MS_PER_DAY, day_name
+from serving.log_writer.stream_id import parsed
 from serving.log_writer.tables import EVENTS, REJECTS, SHOWN, STREAM_ID, to_tables
 
 PARTIAL = ".part.parquet"
-StreamId = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class OnlineLog:
           ArtifactError: a file of the log cannot be read.
         """
         by_day: dict[int, dict[str, str]] = {}
-        for entry in sorted(entries, key=_parsed):
-            by_day.setdefault(_parsed(entry)[0] // MS_PER_DAY, {})[entry] = entries[entry]
+        for entry in sorted(entries, key=parsed):
+            by_day.setdefault(parsed(entry)[0] // MS_PER_DAY, {})[entry] = entries[entry]
         counts = dict.fromkeys((EVENTS, SHOWN, REJECTS), 0)
         try:
             with self._turn():
@@ -107,10 +107,10 @@ def _write(folder: Path, rows: pa.Table) -> int:
 
 def _held(folder: Path, ids: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Those of the ids that are in files of the folder."""
-    moments = [_parsed(each) for each in pc.unique(ids).to_pylist()]
+    moments = [parsed(each) for each in pc.unique(ids).to_pylist()]
     found: list[str] = []
     for path in folder.glob("part-*.parquet") if moments else ():
-        first, last = map(_parsed, path.stem.removeprefix("part-").split("_"))
+        first, last = map(parsed, path.stem.removeprefix("part-").split("_"))
         if first <= max(moments) and last >= min(moments):
             found += pc.unique(_ids(path)).to_pylist()
     return pc.unique(ids.filter(pc.is_in(ids, pa.array(found, pa.string()))))
@@ -124,11 +124,6 @@ def _ids(path: Path) -> pa.ChunkedArray:
             f"{path}: cannot be read ({error}), so that what it holds is not known; bring it back, or move it away, whereupon "
             "entries that are still in the stream are written again"
         ) from error
-
-
-def _parsed(stream_id: str) -> StreamId:
-    moment_ms, number = stream_id.split("-")
-    return int(moment_ms), int(number)
 
 
 def _sync(folder: Path) -> None:

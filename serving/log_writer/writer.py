@@ -12,6 +12,7 @@ from serving.log_writer.settings import LogWriterSettings
 POLL_S = 0.2
 RETRY_S = 1.0
 AT_ONCE = 1_000
+TRIM_EVERY_S = 5.0  # so long what is written may take up the store's memory
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +27,7 @@ class LogWriter:
     def __init__(self, group: WriterGroup, log: OnlineLog, settings: LogWriterSettings) -> None:
         self._group, self._log, self._settings = group, log, settings
         self._gathered: dict[str, str] = {}
-        self._gathered_since_s = self._claimed_at_s = time.monotonic()
+        self._gathered_since_s = self._claimed_at_s = self._trimmed_at_s = time.monotonic()
         self.written_count = self.rejected_count = self.lost_count = 0
 
     def run(self, ending: threading.Event) -> None:
@@ -40,6 +41,8 @@ class LogWriter:
                 found = self.gather()
                 if self._is_due():
                     self.write()
+                if time.monotonic() - self._trimmed_at_s >= TRIM_EVERY_S:
+                    self.trim()
                 if not found:
                     ending.wait(POLL_S)
             except ServingError as error:
@@ -82,6 +85,15 @@ class LogWriter:
         self._group.acknowledge(list(self._gathered))
         self.written_count += len(self._gathered)
         self._gathered = {}
+
+    def trim(self) -> None:
+        """Have the stream drop what is written, as far as no other group of readers needs it.
+
+        Raises:
+          ServingError: the store does not answer.
+        """
+        self._group.trim()
+        self._trimmed_at_s = time.monotonic()
 
     def _is_due(self) -> bool:
         waited_s = time.monotonic() - self._gathered_since_s

@@ -1,14 +1,20 @@
 """The event stream on a real Valkey that comes and goes: nothing is lost, nothing waits."""
 
 import json
+import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
+from components.errors import ServingError
 from serving.embedded_store import embedded_store
-from serving.event_stream import STREAM, EventStream
+from serving.event_stream import AT_ONCE, CLOSE_S, MAX_WAITING, STREAM, EventStream
+from serving.unsent_file import MAX_BYTES
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -73,3 +79,144 @@ def test_where_neither_store_nor_file_takes_a_record_it_is_counted(tmp_path: Pat
     stream.append({"n": 1})
     stream.close()
     assert (stream.sent_count, stream.kept_count, stream.lost_count) == (0, 0, 1)
+
+
+def test_a_burst_larger_than_the_queue_is_in_the_stream_in_the_end(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """As sixty clients of a thousand events each bring it."""
+    with embedded_store(tmp_path / "store") as url:
+        stream = EventStream(url, tmp_path / "unsent.jsonl")
+
+        def send(client: int) -> None:
+            stream.append(*({"n": 1_000 * client + number} for number in range(1_000)))
+
+        threads = [threading.Thread(target=send, args=(client,)) for client in range(60)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        eventually(lambda: stream.sent_count == 60_000, "burst")
+        stream.close()
+        assert (stream.kept_count, stream.lost_count) == (0, 0)
+        assert sorted(records(url)) == list(range(60_000))
+    assert not (tmp_path / "unsent.jsonl").exists()
+
+
+def test_a_full_queue_without_a_store_loses_nothing(tmp_path: Path) -> None:
+    stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    stream.append(*({"n": number} for number in range(2 * MAX_WAITING)))
+    stream.close()
+    assert (stream.kept_count, stream.lost_count) == (2 * MAX_WAITING, 0)
+    lines = (tmp_path / "unsent.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["n"] for line in lines) == list(range(2 * MAX_WAITING))
+
+
+def test_the_thread_goes_on_whatever_lies_in_the_files_place(
+    tmp_path: Path, eventually: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder, no folder at all, bytes that are no text; what was lost in between is counted, and said once."""
+    file = tmp_path / "kept" / "unsent.jsonl"
+    with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
+        stream = EventStream(url, file)
+        client.config_set("maxmemory", 1)  # the store takes no more
+        stream.append({"n": 0})
+        eventually(lambda: stream.kept_count == 1, "record in the file")
+        file.unlink()
+        file.mkdir()
+        for lost in (1, 2, 3):
+            stream.append({"n": lost})
+            eventually(lambda lost=lost: stream.lost_count == lost, "loss")
+        shutil.rmtree(file.parent)
+        stream.append({"n": 4})
+        eventually(lambda: stream.lost_count >= 4, "loss without a folder")
+        file.parent.mkdir()
+        file.write_bytes(b'\xff\xfe{"n": 5}\n')
+        stream.append({"n": 6})
+        eventually(lambda: (file.parent / "unsent.jsonl").read_bytes().endswith(b'{"n": 6}\n'), "record after bytes")
+        client.config_set("maxmemory", 0)
+        eventually(lambda: stream.kept_count == 0, "empty file")
+        stream.append({"n": 7})
+        stream.close()
+        assert [fields[b"record"] for _, fields in client.xrange(STREAM)][-2:] == [b'{"n": 6}', b'{"n": 7}']
+    assert stream.lost_count == 5  # with the one that was in the file that was taken away
+    assert caplog.text.count("cannot be written") == 1
+
+
+def test_one_record_that_is_no_json_takes_no_other_along(tmp_path: Path) -> None:
+    with embedded_store(tmp_path / "store") as url:
+        stream = EventStream(url, tmp_path / "unsent.jsonl")
+        stream.append({"n": 1}, {"n": object()}, {"n": 2})
+        stream.close()
+        assert records(url) == [1, 2]
+    assert (stream.sent_count, stream.lost_count) == (2, 1)
+
+
+def test_closing_takes_a_bounded_time_with_a_full_queue_and_a_store_that_hangs(tmp_path: Path) -> None:
+    with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
+        stream = EventStream(url, tmp_path / "unsent.jsonl", timeout_s=0.2)
+        client.client_pause(60_000)
+        stream.append(*({"n": number} for number in range(MAX_WAITING + AT_ONCE)))
+        begun_s = time.monotonic()
+        stream.close()
+        assert time.monotonic() - begun_s < CLOSE_S
+        assert (stream.sent_count, stream.kept_count, stream.lost_count) == (0, MAX_WAITING + AT_ONCE, 0)
+        client.close()
+
+
+def test_a_part_that_was_sent_is_not_sent_again_by_the_next_process(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """The store fills up while the file is being sent."""
+    count = 40 * AT_ONCE
+    (tmp_path / "unsent.jsonl").write_text("".join(f'{{"n": {number}, "pad": "{"x" * 500}"}}\n' for number in range(count)))
+    with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + (4 << 20))
+        stream = EventStream(url, tmp_path / "unsent.jsonl")
+        eventually(lambda: AT_ONCE <= stream.sent_count < count, "some batches")
+        stream.close()
+        assert 0 < stream.kept_count == count - stream.sent_count
+        client.config_set("maxmemory", 0)
+        again = EventStream(url, tmp_path / "unsent.jsonl")
+        assert again.kept_count == stream.kept_count
+        eventually(lambda: again.kept_count == 0, "the rest")
+        again.close()
+        assert records(url) == list(range(count))
+    assert {path.name for path in tmp_path.iterdir()} == {"store", "unsent.jsonl.lock"}
+
+
+def test_without_a_store_the_file_is_not_read(tmp_path: Path) -> None:
+    """A line of 200 MiB, which a turn that reads it would take long for, and much memory."""
+    with (tmp_path / "unsent.jsonl").open("wb") as file:
+        file.truncate(200 << 20)
+        file.seek(200 << 20)
+        file.write(b"\n")
+    stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    before_bytes = _read_bytes()
+    for number in range(100):
+        stream.append({"n": number})
+    stream.close()
+    assert _read_bytes() - before_bytes < 10 << 20
+    assert (stream.kept_count, stream.lost_count) == (101, 0)
+
+
+def test_what_a_full_file_does_not_take_is_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with (tmp_path / "unsent.jsonl").open("wb") as file:
+        file.truncate(MAX_BYTES - 10)
+        file.seek(MAX_BYTES - 10)
+        file.write(b"\n")
+    stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    stream.append({"n": 1}, {"n": 2})
+    stream.close()
+    assert (stream.kept_count, stream.lost_count) == (2, 1)
+    assert (tmp_path / "unsent.jsonl").stat().st_size == MAX_BYTES
+    assert "unsent.jsonl is full" in caplog.text
+
+
+def test_a_file_is_one_streams_alone(tmp_path: Path) -> None:
+    stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    with pytest.raises(ServingError, match=r"unsent.jsonl: another process keeps its unsent events there; end that one"):
+        EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    stream.close()
+    EventStream(NOWHERE, tmp_path / "unsent.jsonl").close()
+
+
+def _read_bytes() -> int:
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["rchar"])

