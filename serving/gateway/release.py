@@ -47,7 +47,8 @@ class Release:
       allowed: bool [n]; which rows may be shown at all; row_of_item: of every item that may be asked for.
       popular, trending, fresh: int32 [n]; rows by events of the training split in all, by those of the last week, and by the
         moment since when an item exists; best first.
-      base: the release as it was published, None for itself; live_number: the last change of an item that is laid over it.
+      base: the release as it was published, None for itself; live_number: of the state of
+        ``LiveItems`` that is laid over it.
     """
 
     version: int

@@ -223,10 +223,16 @@ def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Pa
         assert http.get("/v1/items/waiting/similar").status_code == 404
         with closing(ItemStore(url)) as items:
             assert [change.item_id for change in items.since(0)[1]] == ["waiting"]
+        # To withdraw an item takes no tower, neither that one nor another one while that one waits.
+        withdrawn = http.post("/v1/recommend", json={"user_id": "anyone"}).json()["items"][0]["item_id"]
+        for item in (withdrawn, "waiting"):
+            assert http.delete(f"/v1/items/{item}").status_code == 204
+            assert http.delete(f"/v1/items/{item}").status_code == 404
     assert http.get("/readyz").status_code == 503
     reply = http.post("/v1/recommend", json={"user_id": "anyone"})
     assert reply.status_code == 200
     assert len(reply.json()["items"]) == 10
+    assert withdrawn not in ids(reply.json())
     assert reply.json()["fallbacks"] == [
         "state store: the release's snapshot of the user",
         "query tower: recall without it",
