@@ -2,12 +2,19 @@
 
 Keys of one user share a hash tag, so that a cluster keeps them in one slot and one script can change them together:
 
-    winnow:{<user>}:events   sorted set, scored by the event's time: the most recent events, in JSON
-    winnow:{<user>}:counts   hash, type → how many events in all, forgotten ones included
-    winnow:{<user>}:seen     sorted set, item → time of the last event with it
-    winnow:{<user>}:ids      sorted set, event id → time: what has been folded, so that nothing counts twice
+    winnow:{<user>}:events    sorted set, scored by the event's time: the most recent events, each its number and JSON
+    winnow:{<user>}:counts    hash, type → how many events in all, forgotten ones included
+    winnow:{<user>}:seen      sorted set, item → time of the last event with it
+    winnow:{<user>}:arrived   sorted set, event id → its number: what was folded last, so that nothing counts twice
 
 All four are bounded and expire together. The script is atomic: an event is in all of them or in none.
+
+An event's number is its place among all of the user's, in the order in which they arrived: one more than the counts say.
+Events of the same time are held in this order, as ``UserState.fold`` holds them, since a sorted set orders members of
+the same score by their text, and the number, at a fixed width, comes first there.
+
+An event that is sent again is told by its id while it is among the last ``StoreLimits.ids`` that arrived, however old its
+own time is, or while the history still holds it. Beyond that nothing is known of it any more: it counts as a new one.
 """
 
 import json
@@ -25,16 +32,24 @@ from serving.store_client import STORE_ERRORS, store_client
 DAY_S = 86_400
 WRITE_TIMEOUT_S = 1.0  # no list waits for a write, and one that is given up has to be sent again
 
-# KEYS: events, counts, seen, ids. ARGV: keep, seen kept, ids kept, expiry in s, then id, time, member, type and item of each.
+# KEYS: events, counts, seen, arrived. ARGV: keep, seen kept, ids kept, expiry in s, then id, time, JSON, type and item of each.
 _FOLD = """
-local folded = 0
+local function held(id, time)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], time, time)) do
+    if cjson.decode(string.sub(member, (string.find(member, '[', 1, true))))[1] == id then return true end
+  end
+  return false
+end
+local number, folded = 0, 0
+for _, count in ipairs(redis.call('HVALS', KEYS[2])) do number = number + tonumber(count) end
 for at = 5, #ARGV, 5 do
-  local id, time, member, type, item = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  if redis.call('ZADD', KEYS[4], 'NX', time, id) == 1 then
-    redis.call('ZADD', KEYS[1], time, member)
+  local id, time, text, type, item = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  if not redis.call('ZSCORE', KEYS[4], id) and not held(id, time) then
+    number, folded = number + 1, folded + 1
+    redis.call('ZADD', KEYS[4], string.format('%d', number), id)
+    redis.call('ZADD', KEYS[1], time, string.format('%016d', number) .. text)
     redis.call('HINCRBY', KEYS[2], type, 1)
     redis.call('ZADD', KEYS[3], 'GT', time, item)
-    folded = folded + 1
   end
 end
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[1])
@@ -44,11 +59,14 @@ for each = 1, 4 do redis.call('EXPIRE', KEYS[each], ARGV[4]) end
 return folded
 """
 
-# KEYS: events, counts, seen. ARGV: expiry in s, number of events, of counts, then time and member, type and count, items.
+# KEYS: events, counts, seen. ARGV: expiry in s, number of events, of counts, then time and JSON, type and count, items.
 _SEED = """
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 local at = 4
-for _ = 1, ARGV[2] do redis.call('ZADD', KEYS[1], ARGV[at], ARGV[at + 1]) at = at + 2 end
+for number = 1, ARGV[2] do
+  redis.call('ZADD', KEYS[1], ARGV[at], string.format('%016d', number) .. ARGV[at + 1])
+  at = at + 2
+end
 for _ = 1, ARGV[3] do redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 1]) at = at + 2 end
 for place = at, #ARGV do redis.call('ZADD', KEYS[3], place - at, ARGV[place]) end
 for each = 1, 3 do redis.call('EXPIRE', KEYS[each], ARGV[1]) end
@@ -85,7 +103,7 @@ class StoreLimits:
     """How much is kept of one user.
 
     Attributes:
-      events: recent events; seen: items had; ids: event ids, by which repetitions are told.
+      events: recent events; seen: items had; ids: of the events that arrived last, by which repetitions are told.
       expiry_s: after the last event; a user who is forgotten begins again from the release's snapshot.
     """
 
@@ -136,7 +154,7 @@ class StateStore:
             return bool(self._writer.exists(_keys(user_id)[1]))
 
     def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
-        """Fold events into a user's state; those whose id was folded before change nothing.
+        """Fold events into a user's state; those that are known to have been folded before change nothing.
 
         Returns:
           How many were new.
@@ -147,8 +165,8 @@ class StateStore:
         limits = self._limits
         arguments: list[Any] = [limits.events, limits.seen, limits.ids, limits.expiry_s]
         for event in events:
-            member = json.dumps([event.event_id, event.item_id, event.value, event.type])
-            arguments += [event.event_id, event.timestamp_ms, member, event.type, event.item_id]
+            text = json.dumps([event.event_id, event.item_id, event.value, event.type])
+            arguments += [event.event_id, event.timestamp_ms, text, event.type, event.item_id]
         with _answering():
             return int(self._fold(keys=list(_keys(user_id)), args=arguments))
 
@@ -182,7 +200,7 @@ class StateStore:
         self._writer.close()
 
     def _state(self, events: list[tuple[str, float]], counts: dict[str, str]) -> UserState:
-        members = [json.loads(member) for member, _ in events]
+        members = [json.loads(member[member.index("[") :]) for member, _ in events]  # the number stands before it
         code = {name: place for place, name in enumerate(self._types)}
         known = [place for place, member in enumerate(members) if member[3] in code]
         types = np.array([code[members[place][3]] for place in known], np.int16)
@@ -207,4 +225,4 @@ def _answering() -> Iterator[None]:
 def _keys(user_id: str) -> tuple[str, str, str, str]:
     # A brace in an id would end the hash tag early.
     tag = user_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
-    return tuple(f"winnow:{{{tag}}}:{part}" for part in ("events", "counts", "seen", "ids"))  # type: ignore[return-value]
+    return tuple(f"winnow:{{{tag}}}:{part}" for part in ("events", "counts", "seen", "arrived"))  # type: ignore[return-value]

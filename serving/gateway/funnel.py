@@ -151,8 +151,11 @@ class Funnel:
     ) -> Candidates:
         fitting = self.release.filter.passing(request.filters) if request.filters else None
         if request.candidates is not None:
-            rows = self.release.rows(dict.fromkeys(request.candidates))
+            given = dict.fromkeys(request.candidates)
+            rows = self.release.rows(given)
             rows = rows[~np.isin(rows, left_out)]
+            if missing := len(given) - len(rows):
+                progress.fallbacks.append(f"candidates: left out {missing} of {len(given)} that are unknown, had or excluded")
             shown = self.release.allowed[rows]
             if not shown.all():
                 progress.fallbacks.append(f"banned items and rules: left out {np.sum(~shown)} of {len(rows)} candidates")

@@ -18,7 +18,7 @@ class ItemBody(Wire):
     features: dict[Name, Number | Text | list[Id] | None] = Field(
         default={},
         max_length=256,
-        description="by the kinds of dataset.items.features: a string, a list of strings, a number, or for a timestamp ms UTC",
+        description="by the kinds of dataset.items.features: a string, up to 100 strings, a number, or for a timestamp ms UTC",
     )
 
 

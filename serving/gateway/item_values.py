@@ -7,6 +7,7 @@ from components.config import FeatureColumn, FeatureKind
 from components.schema.catalogue import words
 from serving.gateway.errors import UnfitRequestError
 
+MAX_VALUES = 100  # of a multi-valued feature: of many items at once, all are padded to the longest list
 EARLIEST_MS, LATEST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 and 2100
 WANTED = {
     FeatureKind.ID: "a string",
@@ -35,7 +36,8 @@ def catalogue_values(features: Mapping[str, Any], columns: Mapping[str, FeatureC
         try:
             made[name] = _value(given, column)
         except ValueError as error:
-            raise UnfitRequestError(("features", name), f"found {given!r}, wanted {error}") from error
+            found = f"a list of {len(given)}" if isinstance(given, list) and len(given) > MAX_VALUES else repr(given)
+            raise UnfitRequestError(("features", name), f"found {found}, wanted {error}") from error
     return made
 
 
@@ -62,6 +64,8 @@ def _value(given: Any, column: FeatureColumn) -> Any:
     if kind is FeatureKind.MULTI_VALUED:
         if not isinstance(given, list):
             raise ValueError(WANTED[kind])
+        if len(given) > MAX_VALUES:
+            raise ValueError(f"at most {MAX_VALUES} strings")
         values = [value.strip() for value in given if value.strip()]
         _check_values(values, column)
         return values

@@ -80,7 +80,7 @@ def overlaid(base: Release, changes: Sequence[ItemChange], vectors: NDArray[np.f
     Args:
       changes: the last one of each item.
       vectors: float32 [m, dim]; of the items put in, in the order of ``changes``, by the release's own item tower.
-      number: of the last change that is taken in.
+      number: the release's ``live_number``.
     """
     put = [(change.item_id, change.item) for change in changes if change.item is not None]
     withdrawn = [change.item_id for change in changes if change.item is None]

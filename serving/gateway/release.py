@@ -22,6 +22,7 @@ from components.schema.events import MS_PER_DAY
 from components.schema.features import SnapshotFacts, read_interactions, read_user_states
 from components.schema.samples import COUNT_PREFIX
 from serving.gateway.filters import CatalogueFilter, ItemFilter
+from serving.gateway.keyed_rows import KeyedRows
 from serving.gateway.segments import Segments
 
 TREND_DAYS = 7
@@ -47,7 +48,9 @@ class Release:
       allowed: bool [n]; which rows may be shown at all; row_of_item: of every item that may be asked for.
       popular, trending, fresh: int32 [n]; rows by events of the training split in all, by those of the last week, and by the
         moment since when an item exists; best first.
-      base: the release as it was published, None for itself; live_number: the last change of an item that is laid over it.
+      users: the catalogue's; states: what users did, as of the end of the release's log.
+      base: the release as it was published, None for itself; live_number: of the state of
+        ``LiveItems`` that is laid over it.
     """
 
     version: int
@@ -68,8 +71,8 @@ class Release:
     popular: NDArray[np.int32]
     trending: NDArray[np.int32]
     fresh: NDArray[np.int32]
-    users: pa.Table
-    states: pa.Table
+    users: KeyedRows
+    states: KeyedRows
     base: "Release | None" = None
     live_number: int = 0
 
@@ -105,8 +108,8 @@ class Release:
             filter=CatalogueFilter(items, config.dataset.item_features),
             segments=Segments.of(users, interactions, config.dataset.user_features, items.num_rows),
             **_by_activity(interactions, items),
-            users=users,
-            states=read_user_states(bundle / "features"),
+            users=KeyedRows.of(users, "user_id"),
+            states=KeyedRows.of(read_user_states(bundle / "features"), "user_id"),
         )
 
     def restricted(self, allowed: NDArray[np.bool_]) -> Self:
@@ -124,14 +127,6 @@ class Release:
         """Whether each row is of an item that the release's ranker does not know."""
         return rows >= len((self.base or self).item_ids)
 
-    @cached_property
-    def _row_of_user(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self.users.column("user_id").to_pylist())}
-
-    @cached_property
-    def _row_of_state(self) -> dict[str, int]:
-        return {user: row for row, user in enumerate(self.states.column("user_id").to_pylist())}
-
     def rows(self, item_ids: Any) -> NDArray[np.int32]:
         """Rows of the items that the release knows; the others are left out."""
         known = (self.row_of_item.get(item) for item in item_ids)
@@ -139,15 +134,13 @@ class Release:
 
     def profile(self, user_id: str) -> dict[str, Any]:
         """The user's features; empty for one who is unknown."""
-        row = self._row_of_user.get(user_id)
-        return {} if row is None else self.users.slice(row, 1).to_pylist()[0]
+        return self.users.get(user_id) or {}
 
     def snapshot(self, user_id: str) -> tuple[UserState, tuple[str, ...]] | None:
         """The user's state and all items had, as of the end of the release's log; None for one who is unknown."""
-        row = self._row_of_state.get(user_id)
-        if row is None:
+        kept = self.states.get(user_id)
+        if kept is None:
             return None
-        kept = self.states.slice(row, 1).to_pylist()[0]
         types = np.array(kept["type"], np.int16)
         total = np.array([kept[COUNT_PREFIX + name] for name in self.form.types], np.int64)
         state = UserState(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from components.errors import ArtifactError, ConfigError, ServingError
+from components.errors import ServingError
 from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
@@ -20,10 +20,13 @@ from serving.gateway.logged import event_record, shown_record
 from serving.gateway.readiness import Readiness
 from serving.gateway.recall import Allowed, Known
 from serving.gateway.release import Release
+from serving.gateway.release_watch import ReleaseWatch
+from serving.gateway.repeated import Repeated
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
 from serving.state_store import StateStore, StoredEvent, StoreLimits
 
+WATCH_S = 1.0  # between two looks at which release is current
 FOLLOW_S = 0.25  # between two looks at what has changed of the items
 _log = logging.getLogger(__name__)
 
@@ -45,18 +48,19 @@ class Gateway:
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._stream = EventStream(store_url, unsent)
         self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
-        self._refused = 0
         try:
             self._funnels = self._first(version)
         except BaseException:
             self._stream.close()  # it has a thread and a file of its own
             raise
         self._readiness = Readiness(self._all_answer)
-        self._closing = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
-        self._watcher.start()
-        self._follower = threading.Thread(target=self._follow, name="items", daemon=True)
-        self._follower.start()
+        self._outgoing: StateStore | None = None  # requests may be under way there, till long before the next release
+        watch = ReleaseWatch(registry.current, lambda: self.version, self._take_up)
+        self._threads = [
+            Repeated("releases", watch.look, WATCH_S),
+            Repeated("items", self._follow, FOLLOW_S),
+            Repeated("vectors of items", self._embed, FOLLOW_S),  # apart: withdrawals do not wait for the item tower
+        ]
 
     @property
     def version(self) -> int:
@@ -125,11 +129,13 @@ class Gateway:
 
         Raises:
           UnfitRequestError: a feature is not one of the release's, or its value does not fit.
-          ServingError: the store does not take it, or the item tower does not answer; once the store has it, it is taken
-            up as soon as the tower answers.
+          ServingError: the store does not take it, or the item tower does not answer or refuses it; once the store has it,
+            it is taken up as soon as the tower makes its vector.
         """
         self._live.put(item_id, item, self._funnels.release)
-        self._catch_up()
+        self._live.refresh()
+        self._live.embed_one(item_id, self._funnels.release)
+        self._lay_over()
         release = self._funnels.release
         return ItemReply(item_id=item_id, release=release.version, ranked=not release.unranked(release.rows([item_id])).any())
 
@@ -141,10 +147,10 @@ class Gateway:
           ServingError: the store does not take it.
         """
         release = self._funnels.release
-        if item_id not in release.row_of_item:
+        if item_id not in release.row_of_item and not self._live.holds(item_id):
             raise UnknownItemError(item_id, release.version)
         self._live.withdraw(item_id)
-        self._catch_up()
+        self._follow()
 
     def ready(self) -> bool:
         """Whether the store and both models answer, or did a moment ago."""
@@ -157,12 +163,13 @@ class Gateway:
             return False
 
     def close(self) -> None:
-        self._closing.set()
-        self._watcher.join()
-        self._follower.join()
+        for thread in self._threads:
+            thread.close()
         self._live.close()
         self._stream.close()
         self._funnels.store.close()
+        if self._outgoing is not None:
+            self._outgoing.close()
 
     def _first(self, version: int) -> Funnels:
         """What is served at the start: the current release, or the one before if the current one is damaged."""
@@ -172,7 +179,6 @@ class Gateway:
             previous = self._registry.previous()
             if previous in (None, version):
                 raise
-            self._refused = version
             _log.error("release %s is refused, %s is served: %s", version, previous, error)
             return self._load(previous)
 
@@ -187,6 +193,7 @@ class Gateway:
             self._live.refresh()
         except ServingError as error:
             _log.warning("items changed since are not known yet: %s", error)
+        self._live.embed(release)
         store = StateStore(self._store_url, release.form.types, limits, timeout_s)
         funnels = Funnels(self._live.over(release), self._models, store, self._settings)
         try:
@@ -196,49 +203,39 @@ class Gateway:
             raise
         return funnels
 
-    def _catch_up(self) -> None:
+    def _take_up(self, version: int) -> None:
+        funnels = self._load(version)
+        if self._outgoing is not None:
+            self._outgoing.close()
+        with self._swapping:
+            self._outgoing, self._funnels = self._funnels.store, self._up_to_date(funnels)
+
+    def _follow(self) -> None:
         """Lay over the release what has changed of the items, here or in other gateways.
 
         Raises:
-          ServingError: the store or the item tower does not answer.
+          ServingError: the store does not answer.
         """
+        self._live.refresh()
+        self._lay_over()
+
+    def _embed(self) -> None:
+        """Have made what is missing of the vectors of items put in.
+
+        Raises:
+          InferenceError: the item tower does not answer; it is asked again later.
+        """
+        self._live.embed(self._funnels.release)
+        self._lay_over()
+
+    def _lay_over(self) -> None:
         with self._swapping:
-            self._live.refresh()
-            release = self._funnels.release
-            if self._live.behind(release):
-                self._funnels = Funnels(self._live.over(release), self._models, self._funnels.store, self._settings)
+            self._funnels = self._up_to_date(self._funnels)
 
-    def _follow(self) -> None:
-        """Catch up time and again; what cannot be had now is had later."""
-        while not self._closing.wait(FOLLOW_S):
-            try:
-                self._catch_up()
-            except ServingError as error:
-                _log.debug("items changed since are not known yet: %s", error)
-
-    def _watch(self) -> None:
-        """Take up the registry's current release; one that cannot be loaded is refused, and the old one stays."""
-        outgoing: StateStore | None = None  # requests may be under way there, till long before the next release
-        while not self._closing.wait(1.0):
-            version: int | None = None
-            try:
-                version = self._registry.current()
-                if version is None or version in (self.version, self._refused):
-                    continue
-                funnels = self._load(version)
-                if outgoing is not None:
-                    outgoing.close()
-                with self._swapping:
-                    outgoing, self._funnels = self._funnels.store, funnels
-                _log.info("release %s is served", version)
-            except (ArtifactError, ConfigError, ServingError) as error:
-                self._refused = version or self._refused
-                _log.error("release %s is refused, %s stays: %s", version, self.version, error)
-            except Exception:  # whatever it is, the releases after this one are to be taken up
-                self._refused = version or self._refused
-                _log.exception("release %s cannot be taken up, %s stays", version, self.version)
-        if outgoing is not None:
-            outgoing.close()
+    def _up_to_date(self, funnels: Funnels) -> Funnels:
+        if not self._live.behind(funnels.release):
+            return funnels
+        return Funnels(self._live.over(funnels.release), self._models, funnels.store, self._settings)
 
 
 def _fold(funnels: Funnels, user_id: str, events: Sequence[Event]) -> int:

@@ -223,6 +223,10 @@ def table(path: Path) -> list[dict[str, Any]]:
     return pq.ParquetFile(path).read().to_pylist()
 
 
+def known(http: TestClient, item_id: str) -> bool:
+    return http.get(f"/v1/items/{item_id}/similar").status_code == 200
+
+
 def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Path) -> None:
     """Both are stopped under a running gateway: the list is recall's, and the reply says so."""
     models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
@@ -236,6 +240,12 @@ def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Pa
         assert http.get("/v1/items/waiting/similar").status_code == 404
         with closing(ItemStore(url)) as items:
             assert [change.item_id for change in items.since(0)[1]] == ["waiting"]
+        # To withdraw an item takes no tower, neither that one nor another one while that one waits.
+        withdrawn = next(item for item in shop.events["item_id"].to_pylist() if known(http, item))
+        for item in (withdrawn, "waiting"):
+            assert http.delete(f"/v1/items/{item}").status_code == 204
+            assert http.delete(f"/v1/items/{item}").status_code == 404
+            assert not known(http, item)
     assert http.get("/readyz").status_code == 503
     reply = http.post("/v1/recommend", json={"user_id": "anyone"})
     assert reply.status_code == 200

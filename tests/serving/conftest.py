@@ -17,7 +17,7 @@ from serving.model_server.process import EmbeddedServer
 @pytest.fixture(scope="session")
 def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of SavedModels: affine_1, affine_2, affine_3, features, kinds, ragged, scalar, blocking, judge, half,
-    rows, gated.
+    rows, gated, tower.
     """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow as tf
@@ -33,6 +33,7 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _save(tf, root / "judge", _judge(tf))
     _save(tf, root / "rows", _rows(tf))
     _save(tf, root / "gated", _gated(tf))
+    _save(tf, root / "tower", _tower(tf))
     _save_half_plus_two(tf, root / "half")
     return root
 
@@ -83,6 +84,26 @@ def _eventually(condition: Callable[[], Any], what: str, timeout_s: float = 60.0
 
 def _save(tf: Any, folder: Path, module: Any) -> None:
     tf.saved_model.save(module, str(folder), signatures=module.signatures())
+
+
+def _tower(tf: Any) -> Any:
+    """An item tower of the seven items' release: (price, 1); an item with the id "refused" is refused."""
+    texts, lists = ("item_id", "genre", "colour"), ("tags", "words")
+    inputs = {name: tf.TensorSpec([None], tf.string, name=name) for name in texts}
+    inputs |= {name: tf.TensorSpec([None, None], tf.string, name=name) for name in lists}
+    inputs |= {name: tf.TensorSpec([None], tf.float32, name=name) for name in ("price", "since")}
+
+    class Tower(tf.Module):
+        @tf.function(input_signature=[inputs])
+        def item(self, values: Any) -> Any:
+            with tf.control_dependencies([tf.debugging.assert_none_equal(values["item_id"], "refused")]):
+                price = tf.identity(values["price"])
+            return {"embedding": tf.stack([price, tf.ones_like(price)], axis=1)}
+
+        def signatures(self) -> dict[str, Any]:
+            return {"item": self.item}
+
+    return Tower()
 
 
 def _affine(tf: Any, factor: int) -> Any:

@@ -67,6 +67,72 @@ def test_an_event_counts_once(store: StateStore) -> None:
     assert state.forgotten_counts.tolist() == [0, 0]
 
 
+def assert_equal(state: UserState | None, wanted: UserState) -> None:
+    assert state is not None
+    for name in ("item_id", "timestamp_ms", "value", "type", "forgotten_counts"):
+        np.testing.assert_array_equal(getattr(state, name), getattr(wanted, name), err_msg=name)
+
+
+def folded_by_hand(state: UserState, item: str, timestamp_ms: int, keep: int) -> UserState:
+    nothing = np.array([np.nan], np.float32)
+    return state.fold(np.array([item], object), np.array([timestamp_ms]), nothing, np.array([1], np.int16), keep)
+
+
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_events_of_the_same_time_stay_in_the_order_of_their_arrival(url: str, at_once: int) -> None:
+    """A log with many ties, late events among them, and every event sent twice: i10 arrives after i9, and stays there."""
+    store = StateStore(url, TYPES, StoreLimits(events=20), timeout_s=5)
+    rng = np.random.default_rng(3)
+    moments = rng.integers(1, 6, size=60).tolist()
+    by_hand = UserState.empty(2)
+    events = [StoredEvent(f"e{place}", f"i{place}", moment, None, "view") for place, moment in enumerate(moments)]
+    user = f"ties by {at_once}"
+    for start in range(0, len(events), at_once):
+        for _ in range(2):
+            store.fold(user, events[start : start + at_once])
+    for each in events:
+        by_hand = folded_by_hand(by_hand, each.item_id, each.timestamp_ms, keep=20)
+    state = store.read(user).state
+    store.close()
+    assert_equal(state, by_hand)
+
+
+def test_a_snapshots_order_is_kept_and_comes_before_what_arrives(url: str) -> None:
+    store = StateStore(url, TYPES, StoreLimits(), timeout_s=5)
+    items = [f"s{place}" for place in range(12, 0, -1)]
+    snapshot = UserState(
+        np.array(items, object), np.full(12, 5), np.full(12, np.nan, np.float32), np.ones(12, np.int16), np.zeros(2, np.int64)
+    )
+    assert store.seed("seeded with ties", snapshot, items)
+    store.fold("seeded with ties", [StoredEvent("a", "late", 5, None, "view")])
+    state = store.read("seeded with ties").state
+    store.close()
+    assert_equal(state, folded_by_hand(snapshot, "late", 5, keep=200))
+
+
+def test_a_late_event_counts_once_however_old_it_is(url: str) -> None:
+    """More ids than are kept have arrived, all of later times than the late one."""
+    store = StateStore(url, TYPES, StoreLimits(events=3, ids=5), timeout_s=5)
+    store.fold("late and busy", [event(number) for number in range(10, 16)])
+    late = event(1)
+    assert [store.fold("late and busy", [late]) for _ in range(3)] == [1, 0, 0]
+    assert store.fold("late and busy", [event(number) for number in range(16, 20)]) == 4
+    assert store.fold("late and busy", [late]) == 0  # the fifth last
+    assert store.fold("late and busy", [event(20)]) == 1
+    assert store.fold("late and busy", [late]) == 1  # it is not known any more
+    store.close()
+
+
+def test_what_the_history_holds_is_known_though_many_have_arrived_since(url: str) -> None:
+    """The newest one of all, then more late ones than ids are kept."""
+    store = StateStore(url, TYPES, StoreLimits(events=3, ids=5), timeout_s=5)
+    newest = StoredEvent('"é[', "i", 1_000, 1.0, "view")
+    assert store.fold("newest", [newest, *(event(number) for number in range(10))]) == 11
+    assert store.fold("newest", [newest]) == 0
+    assert store.fold("newest", [StoredEvent("another", "i", 1_000, 1.0, "view")]) == 1
+    store.close()
+
+
 def test_what_is_kept_is_bounded(store: StateStore) -> None:
     store.fold("busy", [event(number) for number in range(100)])
     stored = store.read("busy")

@@ -11,6 +11,7 @@ from components.features.request import RequestForm
 from components.index.index import ExactIndex
 from components.schema.catalogue import items_schema, users_schema
 from serving.gateway.filters import CatalogueFilter
+from serving.gateway.keyed_rows import KeyedRows
 from serving.gateway.release import Release, newest_first
 from serving.gateway.segments import Segments
 
@@ -81,6 +82,6 @@ def release(config: PipelineConfig) -> Release:
         popular=np.array([3, 2, 1, 0, 4, 5, 6], np.int32),
         trending=np.array([2, 3, 4, 5, 6, 0, 1], np.int32),
         fresh=newest_first(items),
-        users=users_schema({}).empty_table(),
-        states=pa.table({"user_id": pa.array([], pa.string())}),
+        users=KeyedRows.of(users_schema({}).empty_table(), "user_id"),
+        states=KeyedRows.of(pa.table({"user_id": pa.array([], pa.string())}), "user_id"),
     )

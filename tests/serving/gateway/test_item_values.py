@@ -27,6 +27,8 @@ def test_features_in_the_form_of_the_catalogue(config: PipelineConfig) -> None:
         ("mood", "dark", "found 'mood', wanted features of the items: genre, tags, price, words, since, colour"),
         ("genre", ["drama"], r"found \['drama'\], wanted a string"),
         ("tags", "new", "found 'new', wanted a list of strings"),
+        ("tags", ["new"] * 101, "found a list of 101, wanted at most 100 strings"),
+        ("genre", ["drama"] * 101, "found a list of 101, wanted a string"),
         ("price", "5", "found '5', wanted a number"),
         ("price", 101.0, "found 101.0, wanted a number from 0.0 to 100.0"),
         ("since", 1_600_000_000.0, "wanted ms UTC between 1990 and 2100"),
@@ -37,6 +39,10 @@ def test_a_feature_that_does_not_fit_is_named(config: PipelineConfig, name: str,
     with pytest.raises(UnfitRequestError, match=message) as raised:
         catalogue_values({"genre": "drama", name: value}, config.dataset.item_features)
     assert raised.value.where == ("features", name)
+
+
+def test_a_list_may_be_as_long_as_is_said(config: PipelineConfig) -> None:
+    assert len(catalogue_values({"tags": ["new"] * 100}, config.dataset.item_features)["tags"]) == 100
 
 
 def test_what_was_made_once_still_fits(config: PipelineConfig) -> None:

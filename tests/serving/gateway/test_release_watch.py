@@ -1,0 +1,58 @@
+import logging
+
+import pytest
+
+from components.errors import ArtifactError, ConfigError, ServingError
+from serving.gateway.release_watch import ReleaseWatch
+
+
+class Served:
+    """What the gateway is for the watch: version 1 is served, version 2 is current, and raises these errors first."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.version, self.current, self.tries = 1, 2, 0
+        self._errors = list(errors)
+
+    def take_up(self, version: int) -> None:
+        self.tries += 1
+        if self._errors:
+            raise self._errors.pop(0)
+        self.version = version
+
+    def watch(self, retry_s: float) -> ReleaseWatch:
+        return ReleaseWatch(lambda: self.current, lambda: self.version, self.take_up, retry_s)
+
+
+@pytest.mark.parametrize("error", [ServingError("the model server is away"), RuntimeError("something")])
+def test_what_may_pass_is_tried_again_and_said_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    served = Served(error, error, error)
+    watch = served.watch(retry_s=0.0)
+    with caplog.at_level(logging.INFO):
+        for _ in range(5):
+            watch.look()
+    assert (served.version, served.tries) == (2, 4)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"release 2 cannot be taken up yet, 1 stays, tried again every 0 s: {error}",
+        "release 2 is served",
+    ]
+
+
+def test_there_is_a_pause_before_the_next_try_but_not_for_another_release() -> None:
+    served = Served(ServingError("the model server is away"))
+    watch = served.watch(retry_s=3_600.0)
+    watch.look()
+    watch.look()
+    assert (served.version, served.tries) == (1, 1)
+    served.current = 3
+    watch.look()
+    assert served.version == 3
+
+
+@pytest.mark.parametrize("error", [ArtifactError("damaged"), ConfigError("does not fit")])
+def test_what_cannot_pass_is_refused_for_good(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    served = Served(error)
+    watch = served.watch(retry_s=0.0)
+    for _ in range(3):
+        watch.look()
+    assert (served.version, served.tries) == (1, 1)
+    assert [record.getMessage() for record in caplog.records] == [f"release 2 is refused, 1 stays: {error}"]
