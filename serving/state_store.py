@@ -34,11 +34,15 @@ WRITE_TIMEOUT_S = 1.0  # no list waits for a write, and one that is given up has
 
 # KEYS: events, counts, seen, arrived. ARGV: keep, seen kept, ids kept, expiry in s, then id, time, JSON, type and item of each.
 _FOLD = """
+local ids_at = {}
 local function held(id, time)
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], time, time)) do
-    if cjson.decode(string.sub(member, (string.find(member, '[', 1, true))))[1] == id then return true end
+  if not ids_at[time] then
+    ids_at[time] = {}
+    for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], time, time)) do
+      ids_at[time][cjson.decode(string.sub(member, (string.find(member, '[', 1, true))))[1]] = true
+    end
   end
-  return false
+  return ids_at[time][id]
 end
 local number, folded = 0, 0
 for _, count in ipairs(redis.call('HVALS', KEYS[2])) do number = number + tonumber(count) end
