@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from components.errors import ServingError
+from components.errors import ArtifactError, ServingError
 from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest

@@ -1,7 +1,8 @@
 """Lists of the release of seven, without a model and without a store."""
 
-from collections.abc import Iterator
+from collections.abc import time
 
+import Iterator
 import pytest
 
 from serving.gateway.api import RecommendReply, RecommendRequest
@@ -28,12 +29,12 @@ def test_given_candidates_that_cannot_be_shown_are_counted(funnel: Funnel) -> No
     """Of five, one is unknown, one was excluded, and one was had in this session."""
     session = [{"item_id": "i4", "type": "event", "timestamp_ms": 1_600_000_000_000}]
     request = {"candidates": ["i0", "i1", "i0", "nope", "i3", "i4"], "exclude": ["i3", "i6"], "events": session}
-    reply, _ = funnel.recommend(RecommendRequest.model_validate(request), 1_600_000_001_000)
+    reply, _ = funnel.recommend(RecommendRequest.model_validate(request), 1_600_000_001_000, time.monotonic())
     assert {item.item_id for item in reply.items} == {"i0", "i1"}
     assert about_candidates(reply) == ["candidates: left out 3 of 5 that are unknown, had or excluded"]
 
 
 def test_nothing_is_said_where_all_candidates_are_shown_or_none_were_given(funnel: Funnel) -> None:
     for request in ({"candidates": ["i0", "i1"]}, {"exclude": ["i0"]}):
-        reply, _ = funnel.recommend(RecommendRequest.model_validate(request), 1_600_000_001_000)
+        reply, _ = funnel.recommend(RecommendRequest.model_validate(request), 1_600_000_001_000, time.monotonic())
         assert about_candidates(reply) == []
