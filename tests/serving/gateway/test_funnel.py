@@ -1,8 +1,8 @@
 """Lists of the release of seven, without a model and without a store."""
 
-from collections.abc import time
+import time
+from collections.abc import Iterator
 
-import Iterator
 import pytest
 
 from serving.gateway.api import RecommendReply, RecommendRequest
