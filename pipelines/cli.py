@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 
 from components.config import load_config
+from pipelines.beam_profiles import LOCAL_BEAM, load_beam
+from pipelines.kubeflow.client.commands import app as kubeflow_app
 from pipelines.show import recommend_curl, show_answer, show_compiled, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import asked, asked_both, compile_for_kubeflow, gateway_request, run_and_report, serving_command
@@ -23,6 +25,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Get a data set: real ones by download, or a simulated one.")
 app.add_typer(data_app, name="data")
+app.add_typer(kubeflow_app)
 
 DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
 DEFAULT_KUBEFLOW = Path("infra/config/kubeflow.yaml")
@@ -107,14 +110,18 @@ def run(
         str | None, typer.Option("--from", help="Start at this node; take the rest from the last run.")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every node, even those with nothing new.")] = False,
+    beam: Annotated[
+        Path | None,
+        typer.Option(help="YAML file naming a Flink or Spark cluster for the Beam work; by default it is done here."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the batch pipeline: from events to a published release and a report."""
     log = workdir / "run.log"
     with failing_clearly(log):
-        settings = load_config(config)
+        settings, profile = load_config(config), load_beam(beam) if beam else LOCAL_BEAM
         with quiet(log) as console:
-            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json)
+            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json, beam=profile)
         typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
 
 

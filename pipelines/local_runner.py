@@ -20,16 +20,10 @@ from components.ingest.sources import sources_fingerprint
 from components.push.last_release import comparable_release, made_from
 from components.push.registry import Registry
 from components.report.record import NodeState
+from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
 from pipelines.nodes import NODES
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
 from pipelines.recommender import Known, Places, create_pipeline
-
-BEAM_ARGS = [
-    # Beam's other local runners look for a download first, and wait for it where there is no network.
-    "--runner=FnApiRunner",
-    # Named only so that TFX does not pack itself into an archive for remote workers, once a node, 3 s each.
-    "--sdk_container_image=unused-by-a-local-runner",
-]
 
 
 @dataclass(frozen=True)
@@ -57,21 +51,30 @@ def known(config: PipelineConfig, workdir: Path) -> Known:
 
 
 def run(
-    config: PipelineConfig, workdir: Path, from_node: str | None, cache: bool, on_event: Callable[[NodeEvent], None]
+    config: PipelineConfig,
+    workdir: Path,
+    from_node: str | None,
+    cache: bool,
+    on_event: Callable[[NodeEvent], None],
+    beam: LocalBeam | ClusterBeam = LOCAL_BEAM,
 ) -> None:
     """Run every node, or those from ``from_node`` on with what came before it taken from the last run.
 
     Raises:
-      ConfigError: there is no such node, or the last run has not come as far.
+      ConfigError: there is no such node, the last run has not come as far, or Beam's workers do not see ``workdir``.
       WinnowError: a node failed; the next run goes on from the last good one.
     """
     if from_node is not None and from_node not in NODES:
         raise ConfigError(f"--from: found {from_node!r}, wanted one of {', '.join(NODES)}")
     workdir = workdir.resolve()
+    if isinstance(beam, ClusterBeam):
+        beam.check_place(workdir, "--workdir")
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run(workdir), _following(on_event):
         clear_killed(workdir)
-        pipeline = create_pipeline(config, places(workdir), known(config, workdir), BEAM_ARGS, cache and from_node is None)
+        pipeline = create_pipeline(
+            config, places(workdir), known(config, workdir), beam.arguments(), cache and from_node is None
+        )
         options = _starting_at(from_node, pipeline, workdir) if from_node else None
         try:
             LocalDagRunner().run(pipeline, options)

@@ -56,7 +56,10 @@ def _flush_or_drop() -> None:
 
 @contextmanager
 def failing_clearly(log: Path | None = None) -> Iterator[None]:
-    """Turn an error into one message on standard error and an exit code."""
+    """Turn an error into one message on standard error and an exit code.
+
+    A ``KeyboardInterrupt`` with a text says by it what becomes of the work.
+    """
     hint = f" All that was logged is in {log}." if log else ""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
@@ -65,7 +68,7 @@ def failing_clearly(log: Path | None = None) -> Iterator[None]:
         console.print(f"winnow: {error}", style="bold red", markup=False)
         raise SystemExit(error.exit_code) from error
     except KeyboardInterrupt as error:
-        console.print("winnow: interrupted; what was finished is kept", style="yellow", markup=False)
+        console.print(f"winnow: interrupted; {str(error) or 'what was finished is kept'}", style="yellow", markup=False)
         raise SystemExit(INTERRUPTED) from error
     except Exception as error:
         told = _of_the_disk(error, log)

@@ -11,6 +11,7 @@ from rich.console import Console
 from components.config import PipelineConfig, load_settings
 from components.errors import ConfigError, ServingError
 from components.push.registry import Registry, sha256, write_atomically
+from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
 from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.nodes import NODES
@@ -26,7 +27,13 @@ SHOWN_REST_URL = "http://127.0.0.1:8501"
 
 
 def run_and_report(
-    config: PipelineConfig, workdir: Path, from_node: str | None, cache: bool, console: Console, silent: bool = False
+    config: PipelineConfig,
+    workdir: Path,
+    from_node: str | None,
+    cache: bool,
+    console: Console,
+    silent: bool = False,
+    beam: LocalBeam | ClusterBeam = LOCAL_BEAM,
 ) -> dict[str, Any]:
     """Run the pipeline, write the report, and say how it ended."""
     progress = NodeProgress(console, silent)
@@ -36,7 +43,7 @@ def run_and_report(
 
     page = workdir / "report.html"
     try:
-        run(config, workdir, from_node, cache, progress)
+        run(config, workdir, from_node, cache, progress, beam)
     except KeyboardInterrupt:
         progress.stop()
         raise

@@ -48,6 +48,7 @@ class ShownRecord(_Record):
 
     Attributes:
       user_id: null for an anonymous visitor.
+      experiments: experiment → the arm that the user is in.
       type: the event type under which the data set has its impressions.
       features: what the models were asked with, in the column form of TensorFlow Serving's predict API, candidates left out.
     """
@@ -60,6 +61,7 @@ class ShownRecord(_Record):
     release: Annotated[int, Field(ge=0, lt=1 << 62)]
     context: dict[str, str | None]
     places: tuple[Place, ...]
+    experiments: dict[str, str] = {}
     fallbacks: tuple[str, ...]
     features: dict[str, list[Any]]
 

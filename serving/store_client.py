@@ -1,15 +1,19 @@
 """The one way to a Valkey or Redis server, or to a cluster of them."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from components.errors import ConfigError, ServingError
+from serving import secret
 
 SCHEMES = ("redis", "rediss", "unix")
 CLUSTER = "+cluster"
+PASSWORD = "WINNOW_STORE_PASSWORD"  # noqa: S105  the variable's name
 STORE_ERRORS = (redis.RedisError, redis.exceptions.RedisClusterException)  # the latter is no RedisError
 
 
@@ -42,3 +46,22 @@ def store_client(url: str, timeout_s: float, **options: Any) -> Any:
         )
     except STORE_ERRORS as error:
         raise ServingError(f"the store's cluster does not answer: {error}") from error
+
+
+def with_password(url: str, environment: Mapping[str, str]) -> str:
+    """The URL with the password of ``WINNOW_STORE_PASSWORD``, or of the file that ``WINNOW_STORE_PASSWORD_FILE`` names.
+
+    So that no command line holds it. Without either the URL stays as it is.
+
+    Raises:
+      ConfigError: the URL holds a password too, or has no host to hold one, or the file cannot be read.
+    """
+    found = secret.named(PASSWORD, environment)
+    if found is None:
+        return url
+    variable, password = found
+    scheme, _, rest = url.partition("://")
+    user, at, host = rest.rpartition("@")
+    if scheme == "unix" or ":" in user:
+        raise ConfigError(f"{variable} is set; wanted a store's URL with a host and without a password")
+    return f"{scheme}://{user if at else ''}:{quote(password, safe='')}@{host}"

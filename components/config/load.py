@@ -100,11 +100,20 @@ def _known_keys(kind: type[Settings], location: tuple[int | str, ...]) -> list[s
             section = get_args(section)[-1]
         elif get_origin(section) is tuple:
             section = get_args(section)[0]
-        else:
+        elif hasattr(section, "model_fields"):
             section = section.model_fields[part].annotation
-            if get_origin(section) not in (dict, tuple):  # of `Section | None`, the section
-                section = next((each for each in get_args(section) if hasattr(each, "model_fields")), section)
+            if get_origin(section) not in (dict, tuple):
+                choices = [each for each in get_args(section) if hasattr(each, "model_fields")]
+                # of `Section | None`, the section; of several, the one that the next part of the location names by its tag
+                section = choices[0] if len(choices) == 1 else section
+        else:
+            section = next(each for each in get_args(section) if part in _tags(each))
     return list(section.model_fields)
+
+
+def _tags(section: type[Settings]) -> set[Any]:
+    """The values of the section's keys that can have few."""
+    return {value for field in section.model_fields.values() for value in get_args(field.annotation)}
 
 
 def _shown(value: Any) -> str:

@@ -63,9 +63,16 @@ class RetrievalConfig(TrainingConfig):
 
 
 class IndexConfig(Settings):
-    min_recall: float = Field(default=0.95, ge=0, le=1, description="least recall@100 of ScaNN against the exact index")
+    min_recall: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="least recall@100 of ScaNN against the exact index; ScaNN is tuned to reach it with the least effort",
+    )
+    max_leaf_share: float = Field(
+        default=0.5, gt=0, le=1, description="of the leaves of ScaNN's tree that one search may go through, to bound its time"
+    )
     exact_below: int = Field(default=2_000, ge=0, description="a catalogue smaller than this is searched exhaustively by ScaNN")
-    reorder: int = Field(default=400, ge=1, description="candidates that ScaNN scores exactly")
 
 
 class RankingConfig(TrainingConfig):

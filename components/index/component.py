@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from components.config import parse_config
@@ -12,7 +13,7 @@ from components.schema import tfx_api as tfx
 from components.schema.artifact_types import ItemIndex
 from components.training.exported import Towers, read_examples
 
-MEASURED_QUERIES = 2_000
+TUNED_QUERIES, MEASURED_QUERIES = 1_000, 2_000
 K = 100
 
 
@@ -31,8 +32,12 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
     settings = parse_config(config, origin="IndexBuilder").index
     towers = Towers(Path(retrieval.uri) / "Format-Serving")
     vectors = towers.item_vectors
-    queries = towers.embed(read_examples(Path(examples.uri) / "Split-eval", MEASURED_QUERIES))
+    embedded = towers.embed(read_examples(Path(examples.uri) / "Split-eval", TUNED_QUERIES + MEASURED_QUERIES))
+    tuned_count = min(TUNED_QUERIES, len(embedded) // 2)
+    tuning, queries = embedded[:tuned_count], embedded[tuned_count:]
     exact, scann = ExactIndex(vectors), ScannIndex.build(vectors, settings)
+    if kind_of(len(vectors), settings) == "tree_ah":
+        scann = scann.tuned(exact, tuning, min(K, len(vectors)), settings)
     recall = recall_against(exact, scann, queries, min(K, len(vectors)))
     folder = Path(index.uri)
     save_vectors(folder, vectors, towers.item_ids)
@@ -42,6 +47,7 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
         "item_count": len(vectors),
         "dim": vectors.shape[1],
         "query_count": len(queries),
+        **asdict(scann.effort),
         "recall_at_100": recall,
         "min_recall": settings.min_recall,
         "exact_ms_per_query": _ms_per_query(lambda: exact.search(queries, K), len(queries)),
@@ -53,7 +59,9 @@ def IndexBuilder(  # noqa: N802  a component is named like a class
     if recall < settings.min_recall:
         raise GateError(
             f"ScaNN's recall@100 against the exact index is {recall:.3f}, wanted at least {settings.min_recall} "
-            f"(index.min_recall): raise index.reorder ({settings.reorder}), or index.exact_below above {len(vectors)} items"
+            f"(index.min_recall), with {scann.effort.leaves} leaves searched and {scann.effort.oversampling} items scored for "
+            f"each that is wanted: raise index.max_leaf_share ({settings.max_leaf_share}), or index.exact_below above "
+            f"{len(vectors)} items"
         )
 
 

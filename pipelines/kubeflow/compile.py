@@ -1,6 +1,7 @@
 """Compile the DAG for open-source Kubeflow Pipelines 2: the pipeline's spec and the Kubernetes platform's, in one YAML file."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,8 +11,10 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from components.config import PipelineConfig
+from components.errors import ConfigError
 from components.ingest.sources import TABLES, uri_of
 from components.storage.object_store import is_uri
+from pipelines.beam_profiles import LocalBeam
 from pipelines.kubeflow import spec as specs
 from pipelines.kubeflow.node_spec import container, pod, retry_policy
 from pipelines.kubeflow.parameters import OVERRIDES, SPAN, overridden, patch_of
@@ -34,6 +37,7 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
       ConfigError: something in the config cannot run there.
     """
     _check_paths(config, settings)
+    _check_beam(settings)
     overrides, span = json.dumps(settings.parameters.overrides, sort_keys=True), settings.parameters.span
     overridden({"config": config.model_dump_json()}, patch_of(overrides, span), "parameters")
 
@@ -55,19 +59,32 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     return HEADER + yaml.safe_dump_all([spec, platform], sort_keys=True, width=120, allow_unicode=True)
 
 
-def beam_args(settings: KubeflowSettings) -> list[str]:
-    """Beam's options of every node: the local runner, inside the node's own container."""
-    del settings
-    return ["--runner=FnApiRunner", "--sdk_container_image=unused-by-a-local-runner"]
-
-
 def _tfx_spec(config: PipelineConfig, settings: KubeflowSettings) -> dict[str, Any]:
     places = Places(settings.pipeline_root, settings.releases, None, settings.sources)
-    pipeline = create_pipeline(config, places, Known(), beam_args(settings), cache=False)
+    pipeline = create_pipeline(config, places, Known(), settings.beam.arguments(), cache=False)
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(default_image=settings.image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True)
     )
     return runner.run(pipeline, write_out=False)["pipelineSpec"]
+
+
+def _check_beam(settings: KubeflowSettings) -> None:
+    """A cluster's workers see nothing of a node's pod but the volume that both mount."""
+    beam = settings.beam
+    if isinstance(beam, LocalBeam):
+        return
+    if beam.worker_pool is None or beam.shared is None:
+        raise ConfigError(
+            "beam: found no worker_pool or no shared folder, wanted both: the workers of a cluster run in its own pods, and "
+            "share nothing with a node's but a ReadWriteMany volume that both mount"
+        )
+    for node in NODES:
+        mounts = [Path(volume.mount) for volume in settings.node(node).volumes]
+        if not any(beam.shared.is_relative_to(mount) for mount in mounts):
+            raise ConfigError(
+                f"beam.shared: found {beam.shared}, where {node} mounts no volume; wanted a claim there for every node, under "
+                "defaults.volumes"
+            )
 
 
 def _check_paths(config: PipelineConfig, settings: KubeflowSettings) -> None:

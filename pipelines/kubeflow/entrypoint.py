@@ -16,6 +16,7 @@ from typing import Any
 
 from components.errors import causes, raised_in_worker
 from pipelines.kubeflow.parameters import OVERRIDES, RUN_PARAMETERS, SPAN, overridden, patch_of
+from pipelines.kubeflow.staging import staging
 
 Message = dict[str, Any]
 INVOCATION, INPUTS_SPEC, EXECUTOR = "json_serialized_invocation_args", "json_serialized_inputs_spec_args", "executor_class_path"
@@ -64,6 +65,13 @@ def with_local_paths(executor_input: Message, root: Path) -> Message:
         for each in artifacts.values():
             for artifact in each.get("artifacts", []):
                 artifact["uri"] = local_path(artifact["uri"], root)
+    return changed
+
+
+def with_output_file(executor_input: Message, path: Path) -> Message:
+    """TFX writes what it tells the launcher to this file, and Beam's temporary files beside it."""
+    changed = deepcopy(executor_input)
+    changed["outputs"]["outputFile"] = str(path)
     return changed
 
 
@@ -140,18 +148,26 @@ def _run(argv: Sequence[str], root: Path) -> None:
     message = without_system_artifacts(message)
     message = with_declared_types(message, inputs_spec)
     message = with_importable_types(message)
-    message = with_local_paths(message, root)
     message = with_run_parameters(message, inputs_spec, node)
-    setattr(arguments, INVOCATION, json.dumps(message))
-
-    # TFX and TensorFlow take 10 s or more to import: not before the message is known to be right.
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
-
-    kubeflow_v2_run_executor.main((arguments, beam_args))
     output_file = Path(message["outputs"]["outputFile"])
-    output = json.loads(output_file.read_text())
-    output = with_store_uris(output, root)
+    with staging() as stage:
+        at = stage.root or root
+        if stage.root is not None:
+            message = with_output_file(message, stage.root / output_file.name)
+        for path in _local_paths(message["inputs"], root):
+            stage.copied_in(path, root)
+        setattr(arguments, INVOCATION, json.dumps(with_local_paths(message, at)))
+
+        # TFX and TensorFlow take 10 s or more to import: not before the message is known to be right.
+        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+        kubeflow_v2_run_executor.main((arguments, beam_args))
+        output = json.loads(Path(message["outputs"]["outputFile"]).read_text())
+        output = with_store_uris(output, at)
+        for path in _local_paths(message["outputs"], root):
+            stage.copied_out(path, root)
     output = without_nulls(output)
+    output_file.parent.mkdir(parents=True, exist_ok=True)
     partial = output_file.with_name(f".{output_file.name}.partial")
     partial.write_text(json.dumps(output))
     partial.replace(output_file)
@@ -159,6 +175,12 @@ def _run(argv: Sequence[str], root: Path) -> None:
 
 def _artifact_maps(executor_input: Message) -> list[dict[str, Any]]:
     return [executor_input.get(side, {}).get("artifacts", {}) for side in ("inputs", "outputs")]
+
+
+def _local_paths(side: Message, root: Path) -> list[Path]:
+    """The launcher's folders of the artifacts of one side of an executor's input."""
+    uris = [each["uri"] for artifacts in side.get("artifacts", {}).values() for each in artifacts.get("artifacts", [])]
+    return [Path(path) for uri in uris if (path := local_path(uri, root)) != uri]
 
 
 def _is_system(artifacts: Mapping[str, Any]) -> bool:

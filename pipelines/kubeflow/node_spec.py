@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from pipelines.beam_profiles import LocalBeam
 from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings, NodeSettings, seconds
+from pipelines.kubeflow.staging import SHARED_ENV
 
 WEBHOOK_ENV = "WINNOW_WEBHOOK_URL"
 
@@ -34,7 +36,9 @@ def container(node: NodeSettings, settings: KubeflowSettings) -> dict[str, Any]:
     if node.gpu:
         resources["accelerator"] = {"resourceType": node.gpu_resource, "resourceCount": str(node.gpu)}
     store = settings.object_store
+    shared = None if isinstance(settings.beam, LocalBeam) else settings.beam.shared
     environment = {
+        **({SHARED_ENV: str(shared)} if shared else {}),
         **({"AWS_ENDPOINT_URL": store.endpoint} if store.endpoint else {}),
         **({"AWS_REGION": store.region} if store.region else {}),
         **node.env,

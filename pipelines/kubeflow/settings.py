@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from components.config import load_settings
 from components.config.settings import Settings
 from components.storage.object_store import SCHEMES, is_uri
+from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile
 from pipelines.nodes import NODES
 
 EXIT_HANDLER = "ExitHandler"
@@ -194,6 +195,7 @@ class KubeflowSettings(Settings):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     webhook: Webhook | None = Field(default=None, description="told how each run ended; default: only the log is")
     parameters: RunParameters = RunParameters()
+    beam: BeamProfile = Field(default=LOCAL_BEAM, description="where the nodes' Beam work is done; default: in their pods")
     defaults: NodeSettings = NodeSettings()
     nodes: dict[NodeName, NodeSettings] = {}
 

@@ -110,10 +110,13 @@ class Recommended(Wire):
 
 
 class RecommendReply(Wire):
-    """``fallbacks`` name the stages that could not do their part, and what was done instead."""
+    """``experiments`` are those that the user takes part in, with the arm; ``fallbacks`` name the stages that could not do
+    their part, and what was done instead.
+    """
 
     request_id: str
     release: int
     items: list[Recommended]
+    experiments: dict[str, str] = {}
     fallbacks: list[str]
     timings_ms: dict[str, float]

@@ -1,5 +1,7 @@
 """The HTTP application: a plain object made of a gateway and an explicit list of routes."""
 
+import time
+
 from fastapi import FastAPI, Response
 
 from serving.gateway.access import requires
@@ -21,7 +23,7 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
       keys: None lets anyone do anything: for one's own machine only.
     """
     metrics = Metrics()
-    metrics.registry.register(GatewayState(gateway.stream, lambda: gateway.version))
+    metrics.registry.register(GatewayState(gateway.stream, lambda: gateway.version, lambda: gateway.published))
     app = guarded_app(keys, limits, metrics)
 
     @app.post(
@@ -40,7 +42,9 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         dependencies=requires(Role.EVENTS),
     )
     def events(request: EventsRequest) -> EventsReply:
-        return gateway.record(request.events)
+        reply = gateway.record(request.events)
+        metrics.recorded(request.events, time.time())
+        return reply
 
     add_item_routes(app, gateway)
 

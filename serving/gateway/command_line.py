@@ -24,6 +24,7 @@ from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
 from serving.log_writer.process import embedded_log_writer
 from serving.model_server.process import EmbeddedServer
+from serving.store_client import with_password
 
 LOOPBACK = "127.0.0.1"
 # One request's graph is a few hundred small ops: handing them from thread to thread costs more than it wins. Each runs in
@@ -64,6 +65,8 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     if store_url is None:
         store_url = stack.enter_context(embedded_store(workdir / "state"))
         stack.enter_context(embedded_log_writer(workdir, store_url, workdir / "log-writer.log"))
+    else:
+        store_url = with_password(store_url, os.environ)
     client = stack.enter_context(ModelClient(target))
     gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings)
     stack.callback(gateway.close)

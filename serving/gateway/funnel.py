@@ -2,9 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -62,10 +63,21 @@ class User:
 
 
 class Funnel:
-    """Answers requests from one release; made anew when another takes its place."""
+    """Answers requests from one release.
 
-    def __init__(self, release: Release, models: ModelClient, store: StateStore, settings: GatewaySettings) -> None:
-        self.store, self._models, self._settings = store, models, settings
+    Args:
+      arms: experiment → the arm of those who are answered.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        models: ModelClient,
+        store: StateStore,
+        settings: GatewaySettings,
+        arms: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._store, self._models, self._settings, self._arms = store, models, settings, dict(arms)
         self._steps = steps(settings.rerank)
         self._ruled = bool(settings.rerank.banned or settings.rerank.rules)
         self.release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
@@ -83,7 +95,7 @@ class Funnel:
         item = item_inputs([ANONYMOUS], [{}], release.config.dataset.item_features)
         self._models.predict("retrieval", item, signature="item", version=release.version, timeout_s=timeout_s)
         self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
-        self.store.ping()
+        self._store.ping()
         self.recommend(RecommendRequest(), time.time_ns() // 1_000_000)
 
     def recommend(self, request: RecommendRequest, now_ms: int) -> tuple[RecommendReply, Inputs]:
@@ -106,6 +118,7 @@ class Funnel:
             request_id=uuid.uuid4().hex,
             release=self.release.version,
             items=items,
+            experiments=self._arms,
             fallbacks=progress.fallbacks,
             timings_ms=progress.timings_ms,
         )
@@ -118,7 +131,7 @@ class Funnel:
         seen: tuple[str, ...] = ()
         if user_id != ANONYMOUS:
             try:
-                stored = self.store.read(user_id)
+                stored = self._store.read(user_id)
                 state, seen = stored.state, stored.seen
             except ServingError:
                 progress.fallbacks.append("state store: the release's snapshot of the user")

@@ -6,10 +6,10 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Self
 
 from components.errors import ConfigError
+from serving import secret
 
 MIN_KEY_LENGTH = 16
 
@@ -78,19 +78,10 @@ def read_key(role: Role, environment: Mapping[str, str]) -> str | None:
     Raises:
       ConfigError: it cannot be read, or is none; names the variable, never the key.
     """
-    variable, file = role.variable, f"{role.variable}_FILE"
-    if variable in environment and file in environment:
-        raise ConfigError(f"both {variable} and {file} are set; set one of them")
-    if file in environment:
-        try:
-            key = Path(environment[file]).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: {environment[file]} cannot be read: {type(error).__name__}") from error
-        variable = file
-    elif variable in environment:
-        key = environment[variable]
-    else:
+    found = secret.named(role.variable, environment)
+    if found is None:
         return None
+    variable, key = found
     if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
             f"{variable}: found a key of {len(key)} characters; "

@@ -46,6 +46,7 @@ def shown_record(
         release=reply.release,
         context=_context(request.context, config),
         places=tuple(places),
+        experiments=reply.experiments,
         fallbacks=tuple(reply.fallbacks),
         features={name: _column(values) for name, values in inputs.items()},
     ).model_dump()

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -40,7 +41,7 @@ class Release:
     """What one release knows. Items are rows of its catalogue.
 
     Attributes:
-      candidates: how many recalled items are ranked.
+      published: UTC; candidates: how many recalled items are ranked.
       item_ids: object [n] of str; vectors: float32 [n, dim]; index: over them.
       items: the catalogue, with every item's features; event_counts: int64 [n]; events of the training split.
       allowed: bool [n]; which rows may be shown at all; row_of_item: of every item that may be asked for.
@@ -50,6 +51,7 @@ class Release:
     """
 
     version: int
+    published: datetime
     config: PipelineConfig
     form: RequestForm
     candidates: int
@@ -81,6 +83,7 @@ class Release:
         registry.verify(version)
         bundle = registry.bundle(version)
         config = parse_config((bundle / "config.json").read_text(), origin=str(bundle / "config.json"))
+        manifest = registry.manifest(version)
         types = SnapshotFacts.load(bundle / "features").types
         vectors, item_ids = load_vectors(bundle / "index")
         items = read_items(bundle / "catalogue").combine_chunks()
@@ -88,9 +91,10 @@ class Release:
         interactions = read_interactions(bundle / "features")
         return cls(
             version=version,
+            published=datetime.fromisoformat(manifest.created),
             config=config,
             form=RequestForm(config, types),
-            candidates=registry.manifest(version).candidates,
+            candidates=manifest.candidates,
             item_ids=np.array(item_ids, object),
             titles=items.column("title").to_pylist(),
             vectors=vectors,

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from components.errors import ArtifactError, ConfigError, ServingError
@@ -12,7 +13,7 @@ from components.push.registry import Registry
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
 from serving.gateway.errors import UnknownItemError
-from serving.gateway.funnel import Funnel
+from serving.gateway.experiments import Funnels
 from serving.gateway.item_api import ItemBody, ItemReply, SimilarItem, SimilarReply
 from serving.gateway.live_items import LiveItems
 from serving.gateway.logged import event_record, shown_record
@@ -43,7 +44,7 @@ class Gateway:
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._stream = EventStream(store_url, unsent)
         self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
-        self._funnel = self._load(version)
+        self._funnels = self._load(version)
         self._refused = 0
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="releases", daemon=True)
@@ -53,7 +54,12 @@ class Gateway:
 
     @property
     def version(self) -> int:
-        return self._funnel.release.version
+        return self._funnels.release.version
+
+    @property
+    def published(self) -> datetime:
+        """When the release that is served was."""
+        return self._funnels.release.published
 
     @property
     def stream(self) -> EventStream:
@@ -61,9 +67,9 @@ class Gateway:
 
     def recommend(self, request: RecommendRequest) -> RecommendReply:
         moment_ms = request.timestamp_ms or time.time_ns() // 1_000_000
-        funnel = self._funnel
-        reply, inputs = funnel.recommend(request, moment_ms)
-        self._stream.append(shown_record(request, reply, inputs, funnel.release.config, moment_ms))
+        funnels = self._funnels
+        reply, inputs = funnels.recommend(request, moment_ms)
+        self._stream.append(shown_record(request, reply, inputs, funnels.release.config, moment_ms))
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:
@@ -72,15 +78,15 @@ class Gateway:
         Raises:
           ServingError: the state store does not answer; nothing is logged, and the events may be sent again.
         """
-        funnel = self._funnel
+        funnels = self._funnels
         by_user: dict[str, list[Event]] = {}
         for event in events:
-            if event.type in funnel.release.form.types:
+            if event.type in funnels.release.form.types:
                 by_user.setdefault(event.user_id, []).append(event)
-        folded_count = sum(_fold(funnel, user, of_user) for user, of_user in by_user.items())
+        folded_count = sum(_fold(funnels, user, of_user) for user, of_user in by_user.items())
         now_ms = time.time_ns() // 1_000_000
         for event in events:
-            self._stream.append(event_record(event, funnel.release.config, now_ms))
+            self._stream.append(event_record(event, funnels.release.config, now_ms))
         known = sum(map(len, by_user.values()))
         return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
 
@@ -90,7 +96,7 @@ class Gateway:
         Raises:
           UnknownItemError: there is no such item.
         """
-        release = self._funnel.release
+        release = self._funnels.usual.release
         own = release.rows([item_id])
         if not len(own):
             raise UnknownItemError(item_id, release.version)
@@ -111,9 +117,9 @@ class Gateway:
           ServingError: the store does not take it, or the item tower does not answer; once the store has it, it is taken
             up as soon as the tower answers.
         """
-        self._live.put(item_id, item, self._funnel.release)
+        self._live.put(item_id, item, self._funnels.release)
         self._catch_up()
-        release = self._funnel.release
+        release = self._funnels.release
         return ItemReply(item_id=item_id, release=release.version, ranked=not release.unranked(release.rows([item_id])).any())
 
     def delete_item(self, item_id: str) -> None:
@@ -123,7 +129,7 @@ class Gateway:
           UnknownItemError: there is no such item.
           ServingError: the store does not take it.
         """
-        release = self._funnel.release
+        release = self._funnels.release
         if item_id not in release.row_of_item:
             raise UnknownItemError(item_id, release.version)
         self._live.withdraw(item_id)
@@ -132,7 +138,7 @@ class Gateway:
     def ready(self) -> bool:
         """Whether the store and both models answer."""
         try:
-            return self._funnel.store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
+            return self._funnels.store.ping() and all(self._models.status(name) for name in ("retrieval", "ranker"))
         except ServingError:
             return False
 
@@ -142,11 +148,11 @@ class Gateway:
         self._follower.join()
         self._live.close()
         self._stream.close()
-        self._funnel.store.close()
+        self._funnels.store.close()
 
-    def _load(self, version: int) -> Funnel:
+    def _load(self, version: int) -> Funnels:
         release = Release.load(self._registry, version)
-        self._settings.rerank.check(release.config.dataset)
+        self._settings.check(release.config.dataset)
         for name in ("retrieval", "ranker"):
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
@@ -156,13 +162,13 @@ class Gateway:
         except ServingError as error:
             _log.warning("items changed since are not known yet: %s", error)
         store = StateStore(self._store_url, release.form.types, limits, timeout_s)
-        funnel = Funnel(self._live.over(release), self._models, store, self._settings)
+        funnels = Funnels(self._live.over(release), self._models, store, self._settings)
         try:
-            funnel.warm_up()
+            funnels.warm_up()
         except ServingError:
             store.close()
             raise
-        return funnel
+        return funnels
 
     def _catch_up(self) -> None:
         """Lay over the release what has changed of the items, here or in other gateways.
@@ -172,9 +178,9 @@ class Gateway:
         """
         with self._swapping:
             self._live.refresh()
-            release = self._funnel.release
+            release = self._funnels.release
             if self._live.behind(release):
-                self._funnel = Funnel(self._live.over(release), self._models, self._funnel.store, self._settings)
+                self._funnels = Funnels(self._live.over(release), self._models, self._funnels.store, self._settings)
 
     def _follow(self) -> None:
         """Catch up time and again; what cannot be had now is had later."""
@@ -193,11 +199,11 @@ class Gateway:
                 version = self._registry.current()
                 if version is None or version in (self.version, self._refused):
                     continue
-                funnel = self._load(version)
+                funnels = self._load(version)
                 if outgoing is not None:
                     outgoing.close()
                 with self._swapping:
-                    outgoing, self._funnel = self._funnel.store, funnel
+                    outgoing, self._funnels = self._funnels.store, funnels
                 _log.info("release %s is served", version)
             except (ArtifactError, ConfigError, ServingError) as error:
                 self._refused = version or self._refused
@@ -209,8 +215,8 @@ class Gateway:
             outgoing.close()
 
 
-def _fold(funnel: Funnel, user_id: str, events: Sequence[Event]) -> int:
-    if not funnel.store.knows(user_id) and (snapshot := funnel.release.snapshot(user_id)) is not None:
-        funnel.store.seed(user_id, *snapshot)
+def _fold(funnels: Funnels, user_id: str, events: Sequence[Event]) -> int:
+    if not funnels.store.knows(user_id) and (snapshot := funnels.release.snapshot(user_id)) is not None:
+        funnels.store.seed(user_id, *snapshot)
     stored = [StoredEvent(event.event_id, event.item_id, event.timestamp_ms, event.value, event.type) for event in events]
-    return funnel.store.fold(user_id, stored)
+    return funnels.store.fold(user_id, stored)

@@ -1,13 +1,33 @@
 """What can be set of the gateway; every key has a default."""
 
-from typing import Self
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
+from components.config import DatasetConfig
 from components.config.settings import Settings
 from serving.gateway.limits import Limits
 from serving.gateway.recall import SOURCES, WITHOUT_MODELS
 from serving.gateway.rerank.settings import RerankSettings
+
+MAX_VARIANTS = 64
+
+
+def _usable(quotas: dict[str, int]) -> dict[str, int]:
+    if unknown := sorted(set(quotas) - set(SOURCES)):
+        raise ValueError(f"unknown sources {unknown}; wanted some of: {', '.join(SOURCES)}")
+    if not WITHOUT_MODELS & set(quotas):
+        raise ValueError(
+            f"found {', '.join(quotas) or 'none'}, of which a new visitor may get nothing when the models "
+            f"are gone; wanted one of {', '.join(sorted(WITHOUT_MODELS))} too"
+        )
+    return quotas
+
+
+Quotas = Annotated[dict[str, NonNegativeInt], AfterValidator(_usable)]
 
 
 class Budgets(Settings):
@@ -18,23 +38,61 @@ class Budgets(Settings):
     ranker: float = Field(default=80, gt=0)
 
 
+class Arm(Settings):
+    """What users of one arm get instead of the settings outside; an arm that says nothing changes nothing."""
+
+    share: float = Field(default=1.0, gt=0, description="of the users, relative to the other arms")
+    quotas: Quotas | None = None
+    rerank: RerankSettings | None = None
+
+    @property
+    def changes(self) -> dict[str, object]:
+        return {name: value for name in ("quotas", "rerank") if (value := getattr(self, name)) is not None}
+
+
 class GatewaySettings(Settings):
     deadline_ms: float = Field(default=100, gt=0, description="after which a list is sent with what has been found")
     budgets_ms: Budgets = Budgets()
     limits: Limits = Limits()
-    quotas: dict[str, NonNegativeInt] = Field(
+    quotas: Quotas = Field(
         default={"two_tower": 220, "similar_items": 40, "segment": 20, "trending": 20, "popular": 20, "fresh": 10},
         description="how many candidates each source may bring before the others have brought theirs",
     )
     rerank: RerankSettings = RerankSettings()
 
+    experiments: dict[str, dict[str, Arm]] = Field(
+        default={}, description="experiment → its arms; users are assigned by their id"
+    )
+
+    def with_arms(self, arms: Mapping[str, str]) -> Self:
+        """The settings of a user who is in these arms: experiment → arm."""
+        changes = {key: value for name, arm in arms.items() for key, value in self.experiments[name][arm].changes.items()}
+        return self.model_copy(update=changes)
+
+    def check(self, dataset: DatasetConfig) -> None:
+        """Whether a data set has the tasks and the item features that are named here.
+
+        Raises:
+          ConfigError: it lacks one, or a feature's kind does not fit.
+        """
+        self.rerank.check(dataset, "rerank")
+        for name, arms in self.experiments.items():
+            for arm, each in arms.items():
+                if each.rerank is not None:
+                    each.rerank.check(dataset, f"experiments.{name}.{arm}.rerank")
+
     @model_validator(mode="after")
-    def _sources_exist(self) -> Self:
-        if unknown := sorted(set(self.quotas) - set(SOURCES)):
-            raise ValueError(f"quotas: unknown sources {unknown}; wanted some of: {', '.join(SOURCES)}")
-        if not WITHOUT_MODELS & set(self.quotas):
+    def _experiments_can_be_told_apart(self) -> Self:
+        for name, arms in self.experiments.items():
+            if len(arms) < 2:
+                raise ValueError(f"experiments.{name}: found {len(arms)} arms, wanted at least two")
+        changed = Counter(
+            key for arms in self.experiments.values() for key in {key for arm in arms.values() for key in arm.changes}
+        )
+        if shared := sorted(key for key, count in changed.items() if count > 1):
             raise ValueError(
-                f"quotas: found {', '.join(self.quotas) or 'none'}, of which a new visitor may get nothing when the models "
-                f"are gone; wanted one of {', '.join(sorted(WITHOUT_MODELS))} too"
+                f"experiments: several change {' and '.join(shared)}; wanted one experiment, with an arm for each choice"
             )
+        if (count := prod(len(arms) for arms in self.experiments.values())) > MAX_VARIANTS:
+            raise ValueError(f"experiments: their arms can be combined in {count} ways, wanted at most {MAX_VARIANTS}")
         return self

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from serving.log_writer.group import WriterGroup
 from serving.log_writer.online_log import OnlineLog
 from serving.log_writer.settings import LogWriterSettings
 from serving.log_writer.writer import LogWriter
+from serving.store_client import with_password
 
 FOLDER = "online-log"
 _DEFAULTS = LogWriterSettings()
@@ -42,18 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: ending.set())
     if flags.stop_when_stdin_closes:
         when_stdin_closes(ending.set)
-    group = WriterGroup(flags.store_url, flags.consumer)
-    writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER), settings)
-    print(json.dumps({"pid": os.getpid()}), flush=True)
     try:
-        writer.run(ending)
+        _write(flags, settings, ending)
     except WinnowError as error:
         print(f"log writer: {error}", file=sys.stderr)
         return error.exit_code
-    finally:
-        group.close()
-        _log.info("%s entries written, %s of them no records; %s lost", *_counts(writer))
     return 0
+
+
+def _write(flags: argparse.Namespace, settings: LogWriterSettings, ending: threading.Event) -> None:
+    with closing(WriterGroup(with_password(flags.store_url, os.environ), flags.consumer)) as group:
+        writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER), settings)
+        print(json.dumps({"pid": os.getpid()}), flush=True)
+        try:
+            writer.run(ending)
+        finally:
+            _log.info("%s entries written, %s of them no records; %s lost", *_counts(writer))
 
 
 def _counts(writer: LogWriter) -> tuple[int, int, int]:

@@ -28,6 +28,7 @@ _SHOWN_FIELDS = (
     pa.field("timestamp_ms", pa.int64(), nullable=False),
     pa.field("release", pa.int64(), nullable=False),
     pa.field("places", pa.list_(_PLACE), nullable=False),
+    pa.field("experiments", pa.map_(pa.string(), pa.string()), nullable=False),  # experiment → arm
     pa.field("fallbacks", pa.list_(pa.string()), nullable=False),
     pa.field("features", pa.string(), nullable=False),  # JSON: inputs of a predict request in column form
 )
@@ -81,6 +82,7 @@ def _event(record: EventRecord) -> dict[str, Any]:
 def _shown(record: ShownRecord) -> dict[str, Any]:
     return {
         **record.model_dump(include={"request_id", "user_id", "timestamp_ms", "release", "fallbacks"}),
+        "experiments": list(record.experiments.items()),
         "places": [{**place.model_dump(), "tasks": list(place.tasks.items())} for place in record.places],
         "features": json.dumps(record.features),
         **_context(record.context),

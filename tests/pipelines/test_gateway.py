@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +24,7 @@ from components.errors import ConfigError
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from components.schema.events import event_files
 from components.schema.samples import query_features
+from serving.child_process import ChildProcess
 from serving.embedded_store import embedded_store
 from serving.gateway.access import OPEN_PATHS
 from serving.gateway.app import create_app
@@ -291,6 +294,69 @@ def recommended_until(http: TestClient, version: int) -> list[dict[str, Any]]:
         assert time.monotonic() < deadline
         replies.append(http.post("/v1/recommend", json={"user_id": "anyone"}).json())
     return replies
+
+
+def test_replicas_take_up_a_release_and_a_roll_back_under_load_and_no_list_suffers(shop: Any, tmp_path: Path) -> None:
+    """Two gateways, each a process of its own, over one model server and one folder of releases, asked all the time."""
+    shutil.copytree(shop.registry.folder, tmp_path / "releases")
+    registry = Registry(tmp_path / "releases")
+    first = registry.current()
+    assert first is not None
+    (tmp_path / "settings.yaml").write_text(json.dumps(PATIENT.model_dump(include={"deadline_ms", "budgets_ms"})))
+    with (
+        embedded_store(tmp_path / "store") as store_url,
+        EmbeddedServer(registry.write_models_file(first), poll_interval_s=0.1) as server,
+        ExitStack() as stack,
+    ):
+        flags = [f"--model_server={server.grpc_target}", f"--store_url={store_url}", f"--settings={tmp_path / 'settings.yaml'}"]
+        callers = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "releases").symlink_to(registry.folder)
+            arguments = [f"--workdir={tmp_path / name}", "--port=0", *flags]
+            gateway = ChildProcess("gateway", "serving.gateway", arguments, tmp_path / f"{name}.log", 120.0, 30.0)
+            said = gateway.start()
+            stack.callback(gateway.stop)
+            callers.append(stack.enter_context(closing(Caller(said["url"]))))
+        second = publish_again(registry, first)
+        for version, change in ((second, lambda: None), (first, registry.roll_back)):
+            change()
+            for caller in callers:
+                caller.wait_for(version)
+    for caller in callers:
+        assert caller.failures == []
+        assert {reply["release"] for reply in caller.replies} == {first, second}
+        assert all(len(reply["items"]) == 10 and reply["fallbacks"] == [] for reply in caller.replies)
+
+
+class Caller:
+    """Asks a gateway for lists, one after the other, from its making till it is closed."""
+
+    def __init__(self, url: str) -> None:
+        self.replies: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+        self._url = f"{url}/v1/recommend"
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+
+    def wait_for(self, version: int) -> None:
+        deadline_s = time.monotonic() + 60
+        while not self.replies or self.replies[-1]["release"] != version:
+            assert time.monotonic() < deadline_s, self.failures
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        with httpx.Client(timeout=30) as client:
+            while not self._ending.is_set():
+                try:
+                    self.replies.append(client.post(self._url, json={"user_id": "anyone"}).raise_for_status().json())
+                except httpx.HTTPError as error:
+                    self.failures.append(str(error))
 
 
 # From here on the running gateway gets events and items of no sense: what needs it clean stands above.

@@ -160,6 +160,26 @@ def test_without_time_soft_steps_are_left_out_and_hard_ones_are_not(
     assert [name for name in reply["timings_ms"] if name.startswith("rerank.")] == ["rerank.pinned"]
 
 
+def test_users_get_what_their_arms_say(gateway_with: Callable[..., Ask], plain: dict[str, Any]) -> None:
+    first, second = ids(plain)[:2]
+    strategy = {"control": {}, "banning": {"rerank": {"banned": [second]}}}
+    sources = {"control": {"share": 3}, "popular": {"share": 1, "quotas": {"popular": 30}}}
+    ask = gateway_with({"banned": [first]}, experiments={"strategy": strategy, "sources": sources})
+    seen: Counter[tuple[str, str]] = Counter()
+    for n in range(60):
+        reply = ask(user_id=f"stranger {n}", count=10)
+        arms = reply["experiments"]
+        seen[arms["strategy"], arms["sources"]] += 1
+        assert (first in ids(reply)) == (arms["strategy"] == "banning")
+        assert (second in ids(reply)) == (arms["strategy"] == "control")
+        found_by = {source for item in reply["items"] for source in item["sources"]}
+        assert (found_by == {"popular"}) == (arms["sources"] == "popular")
+        assert ask(user_id=f"stranger {n}")["experiments"] == arms
+    assert len(seen) == 4
+    assert ask()["experiments"] == {}  # who cannot be recognised is in none
+    assert first not in ids(ask())
+
+
 def test_settings_that_do_not_fit_the_release_are_refused(gateway_with: Callable[..., Ask]) -> None:
     with pytest.raises(
         ConfigError, match=r"rerank\.caps\.0\.feature: the release has no item feature 'aisle'; it has: category"

@@ -1,6 +1,7 @@
 """Every store on one server and on a real cluster, of one node that has all slots."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from serving.event_stream import EventStream
 from serving.item_store import ItemStore, LiveItem
 from serving.log_writer.group import WriterGroup
 from serving.state_store import StateStore, StoredEvent, StoreLimits
-from serving.store_client import store_client
+from serving.store_client import store_client, with_password
 
 
 @pytest.fixture(scope="module", params=["", "+cluster"], ids=["server", "cluster"])
@@ -83,6 +84,40 @@ def test_a_restarted_server_costs_no_call(tmp_path: Path) -> None:
 def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError, match="wanted redis://, rediss:// or unix://"):
         store_client(wrong, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("redis://store:6379/0", "redis://:a%2Fb%40c@store:6379/0"),
+        ("rediss+cluster://ann@store:6379?ssl_ca_certs=/ca", "rediss+cluster://ann:a%2Fb%40c@store:6379?ssl_ca_certs=/ca"),
+    ],
+)
+def test_a_password_comes_from_a_file(tmp_path: Path, url: str, wanted: str) -> None:
+    (tmp_path / "password").write_text("a/b@c\n")
+    assert with_password(url, {"WINNOW_STORE_PASSWORD_FILE": str(tmp_path / "password")}) == wanted
+    assert with_password(url, {"WINNOW_STORE_PASSWORD": "a/b@c"}) == wanted
+    assert with_password(url, {}) == url
+
+
+def test_a_server_takes_the_password_that_was_put_in_its_url(tmp_path: Path) -> None:
+    server = ValkeyServer(data_dir=tmp_path)
+    server.start()
+    url = f"redis://127.0.0.1:{server.port}"
+    with closing(store_client(url, timeout_s=5)) as open_yet:
+        open_yet.config_set("requirepass", "a/b@c")
+    with closing(store_client(url, timeout_s=5)) as locked, pytest.raises(redis.AuthenticationError):
+        locked.ping()
+    with closing(store_client(with_password(url, {"WINNOW_STORE_PASSWORD": "a/b@c"}), timeout_s=5)) as client:
+        assert client.ping()
+    server.stop()
+
+
+@pytest.mark.parametrize("url", ["redis://:other@store", "unix:///run/store"])
+def test_a_password_that_has_no_place_in_the_url_is_refused_and_not_told(url: str) -> None:
+    with pytest.raises(ConfigError, match="WINNOW_STORE_PASSWORD is set; wanted") as refused:
+        with_password(url, {"WINNOW_STORE_PASSWORD": "hush"})
+    assert "hush" not in str(refused.value)
 
 
 def test_a_cluster_that_is_not_there_counts_as_absent() -> None:

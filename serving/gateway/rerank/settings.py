@@ -87,18 +87,18 @@ class RerankSettings(Settings):
             raise ValueError(f"pinned: several items have the places {shared}; wanted one item a place")
         return self
 
-    def check(self, dataset: DatasetConfig) -> None:
-        """Whether a data set has the tasks and the item features that are named here.
+    def check(self, dataset: DatasetConfig, key: str) -> None:
+        """Whether a data set has the tasks and the item features that are named here, under ``key``.
 
         Raises:
           ConfigError: it lacks one, or a feature's kind does not fit.
         """
         for task in self.combination:
-            _known(f"rerank.combination.{task}", "task", task, dataset.tasks)
+            _known(f"{key}.combination.{task}", "task", task, dataset.tasks)
         for place, cap in enumerate(self.caps):
-            _check_feature(f"rerank.caps.{place}.feature", cap.feature, VALUES, dataset)
+            _check_feature(f"{key}.caps.{place}.feature", cap.feature, VALUES, dataset)
         for place, rule in enumerate(self.rules):
-            _check_feature(f"rerank.rules.{place}.feature", rule.feature, NUMBERS if rule.bounds else VALUES | WORDS, dataset)
+            _check_feature(f"{key}.rules.{place}.feature", rule.feature, NUMBERS if rule.bounds else VALUES | WORDS, dataset)
 
 
 def _check_feature(key: str, name: str, kinds: Collection[FeatureKind], dataset: DatasetConfig) -> None:

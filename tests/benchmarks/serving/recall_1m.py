@@ -2,7 +2,7 @@
 
 The vectors lie in clusters, as those of trained towers do; the queries are drawn from the same clusters. Each index is
 searched with one query at a time on one thread, as the gateway does, at the least effort that finds ``RECALL`` of the
-exact best 100; ScaNN also as winnow builds and asks it.
+exact best 100; ScaNN also as winnow tunes and asks it (other queries tune it).
 """
 
 import argparse
@@ -34,10 +34,11 @@ def main() -> None:
     parser.add_argument("--others", type=Path, required=True, help="a folder with hnswlib and faiss")
     arguments = parser.parse_args()
     sys.path.append(str(arguments.others))  # last: our own numpy comes first
-    vectors, queries = synthetic(arguments.items)
-    truth, _ = ExactIndex(vectors).search(queries, K)
+    vectors, queries, for_tuning = synthetic(arguments.items)
+    exact = ExactIndex(vectors)
+    truth, _ = exact.search(queries, K)
     for name, build, efforts in (
-        ("scann", _scann, (20, 40, 80, 120, 160, 240, 320, 480, 640, 1_000)),
+        ("scann", lambda vectors: _scann(vectors, exact, for_tuning), (20, 40, 80, 120, 160, 240, 320, 480, 640, 1_000)),
         ("faiss_ivf", _faiss_ivf, (4, 8, 16, 32, 48, 64, 96, 128, 256, 512)),
         ("hnswlib", _hnswlib, (100, 150, 200, 300, 400, 600, 800, 1_200, 1_600)),
     ):
@@ -54,8 +55,8 @@ def _print(figures: Iterable[Figure]) -> None:
         print(json.dumps({"name": name, "value": round(value, 4), "unit": unit}), flush=True)
 
 
-def synthetic(count: int) -> tuple[Floats, Floats]:
-    """Items float32 [count, 64] and queries [QUERIES, 64], of length 1."""
+def synthetic(count: int) -> tuple[Floats, Floats, Floats]:
+    """Items float32 [count, 64], queries [QUERIES, 64] and as many others, of length 1."""
     rng = np.random.default_rng(11)
     centres = _unit(rng.standard_normal((CLUSTERS, DIM), np.float32))
 
@@ -63,7 +64,7 @@ def synthetic(count: int) -> tuple[Floats, Floats]:
         noise = _unit(rng.standard_normal((number, DIM), np.float32))
         return _unit(centres[rng.integers(CLUSTERS, size=number)] + SPREAD * noise)
 
-    return drawn(count), drawn(QUERIES)
+    return drawn(count), drawn(QUERIES), drawn(QUERIES)
 
 
 def measured(
@@ -82,9 +83,9 @@ def measured(
     yield f"{name}_queries_per_s", len(queries) / seconds, "1/s"
 
 
-def _scann(vectors: Floats) -> Search:
+def _scann(vectors: Floats, exact: ExactIndex, for_tuning: Floats) -> Search:
     """As winnow builds it; the effort is the number of leaves searched, 0 for winnow's own choice."""
-    index = ScannIndex.build(vectors, IndexConfig())
+    index = ScannIndex.build(vectors, IndexConfig()).tuned(exact, for_tuning, K, IndexConfig(min_recall=RECALL))
 
     def search(query: Floats, effort: int) -> NDArray[Any]:
         if not effort:

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from components.config import IndexConfig
 from components.errors import ArtifactError
 from components.index.index import (
+    EFFORT_FILE,
     IDS_FILE,
     MISSING,
+    OVERSAMPLING,
     SCANN_FOLDER,
     VECTORS_FILE,
+    Effort,
     ExactIndex,
     Index,
     ScannIndex,
@@ -24,7 +27,7 @@ from components.index.index import (
 )
 
 ITEMS, DIM = 400, 8
-BRUTE_FORCE, TREE = IndexConfig(), IndexConfig(exact_below=0, reorder=50)
+BRUTE_FORCE, TREE = IndexConfig(), IndexConfig(exact_below=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,9 @@ def test_more_wanted_than_there_are(build: Callable[[NDArray], Index]) -> None:
 
 def test_a_tree_that_finds_too_few_says_so(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> None:
     """20 leaves of which 5 are searched hold about a quarter of the items: all 400 cannot be found."""
-    rows, scores = ScannIndex.build(vectors, TREE).search(queries, ITEMS)
+    index = ScannIndex.build(vectors, TREE)
+    index.effort = Effort(leaves=5, oversampling=2)
+    rows, scores = index.search(queries, ITEMS)
     truth = queries @ vectors.T
     for line, score, exact in zip(rows, scores, truth, strict=True):
         found = line[line != MISSING]
@@ -89,13 +94,33 @@ def test_saved_moved_and_loaded_it_finds_the_same(
     settings: IndexConfig, tmp_path: Path, vectors: NDArray[np.float32], queries: NDArray[np.float32]
 ) -> None:
     index = ScannIndex.build(vectors, settings)
+    index.effort = Effort(leaves=5, oversampling=3)
     index.save(tmp_path / "first")
     shutil.move(tmp_path / "first", tmp_path / "elsewhere")
-    for k in (10, 60):  # fewer than `reorder`, and more
+    for k in (10, 150):
         for made, wanted in zip(
             ScannIndex.load(tmp_path / "elsewhere", ITEMS).search(queries, k), index.search(queries, k), strict=True
         ):
             np.testing.assert_array_equal(made, wanted)
+
+
+def test_tuned_it_searches_as_little_as_is_enough(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> None:
+    exact, whole = ExactIndex(vectors), ScannIndex.build(vectors, TREE)
+    leaves = {}
+    for wanted in (0.1, 0.7):
+        tuned = whole.tuned(exact, queries, 10, IndexConfig(min_recall=wanted, max_leaf_share=1))
+        leaves[wanted] = tuned.effort.leaves
+        assert recall_against(exact, tuned, queries, 10) >= (1 + 2 * wanted) / 3
+        tuned.effort = Effort(tuned.effort.leaves - 1, tuned.effort.oversampling)
+        assert tuned.effort.leaves == 0 or recall_against(exact, tuned, queries, 10) < (1 + 2 * wanted) / 3
+    assert leaves[0.1] < leaves[0.7] < whole.effort.leaves == 20
+
+
+def test_what_cannot_be_reached_is_tried_with_all_that_is_allowed(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32]
+) -> None:
+    tuned = ScannIndex.build(vectors, TREE).tuned(ExactIndex(-vectors), queries, 10, IndexConfig(max_leaf_share=0.25))
+    assert tuned.effort == Effort(leaves=5, oversampling=OVERSAMPLING[-1])
 
 
 def test_kinds() -> None:
@@ -147,7 +172,7 @@ def test_vectors_and_ids_must_be_as_many(tmp_path: Path, vectors: NDArray[np.flo
 
 
 @pytest.mark.parametrize(
-    "file", ["scann_assets.pbtxt", "scann_config.pb", "dataset.npy", "ah_codebook.pb", "serialized_partitioner.pb"]
+    "file", ["scann_assets.pbtxt", "scann_config.pb", "dataset.npy", "ah_codebook.pb", "serialized_partitioner.pb", EFFORT_FILE]
 )
 def test_a_damaged_index_is_refused(tmp_path: Path, vectors: NDArray[np.float32], file: str) -> None:
     ScannIndex.build(vectors, TREE).save(tmp_path)

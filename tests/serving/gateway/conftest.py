@@ -1,5 +1,7 @@
 """A release of seven items whose neighbours can be seen by eye."""
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -62,6 +64,7 @@ def release(config: PipelineConfig) -> Release:
     )
     return Release(
         version=1,
+        published=datetime(2020, 1, 1, tzinfo=UTC),
         config=config,
         form=RequestForm(config, ("event",)),
         candidates=7,

@@ -18,6 +18,7 @@ REPLY = RecommendReply(
         Recommended(rank=1, item_id="a", title="An item", score=0.5, tasks={"click": 0.25}, sources=("popular", "fresh")),
         Recommended(rank=2, item_id="b", title="Another", score=None, tasks={}, sources=("two_tower",)),
     ],
+    experiments={"diverse": "more"},
     fallbacks=["ranker: the order of recall"],
     timings_ms={"total": 3.0},
 )
@@ -47,7 +48,7 @@ def test_a_shown_list_says_how_it_came_about() -> None:
              "sources": ("popular", "fresh")},
             {"position": 2, "item_id": "b", "score": None, "propensity": 1.0, "tasks": {}, "sources": ("two_tower",)},
         ),
-        "fallbacks": ("ranker: the order of recall",),
+        "experiments": {"diverse": "more"}, "fallbacks": ("ranker: the order of recall",),
         "features": {
             "user_id": ["ann"], "history_item_id": [["x", "y"]], "history_age_s": [[0.1, 12345.678]], "context_hour": [7],
         },

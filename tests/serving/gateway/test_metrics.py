@@ -1,5 +1,6 @@
 """The page for Prometheus, read back by Prometheus' own parser."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.event_stream import EventStream
 from serving.gateway.access import requires
-from serving.gateway.api import RecommendReply
+from serving.gateway.api import Event, Recommended, RecommendReply
 from serving.gateway.doors import guarded_app
 from serving.gateway.keys import Role
 from serving.gateway.limits import Limits
@@ -41,11 +42,40 @@ def test_replies_are_counted_by_fallback_and_timed_by_stage() -> None:
     assert below == {"0.002": 0, "0.005": 1, "0.02": 1, "0.025": 2}
 
 
+def test_shown_items_are_counted_by_source_and_their_scores_summed() -> None:
+    metrics = Metrics()
+    found = [(0.5, ("two_tower", "popular")), (0.25, ("popular",)), (None, ("fresh",))]  # the last one was not ranked
+    items = [
+        Recommended(rank=rank, item_id=f"i{rank}", title="", score=score, tasks={}, sources=sources)
+        for rank, (score, sources) in enumerate(found, start=1)
+    ]
+    metrics.recommended(RecommendReply(request_id="r", release=3, items=items, fallbacks=[], timings_ms={}))
+    samples = read(metrics.page().decode())
+    counted = {key[1]: value for key, value in samples.items() if key[0] == "winnow_shown_items_total"}
+    assert counted == {"two_tower": 1, "popular": 2, "fresh": 1}
+    assert (samples["winnow_shown_score_count",], samples["winnow_shown_score_sum",]) == (2, 0.75)
+
+
+def test_how_late_events_come_is_told_and_a_clock_that_is_ahead_counts_as_no_delay() -> None:
+    metrics = Metrics()
+    events = [
+        Event(event_id=f"e{n}", user_id="u", item_id="i", type="click", timestamp_ms=moment)
+        for n, moment in enumerate((1_700_000_000_000, 1_700_000_009_000))
+    ]
+    metrics.recorded(events, now_s=1_700_000_002)
+    samples = read(metrics.page().decode())
+    below = {limit: samples["winnow_event_delay_seconds_bucket", limit] for limit in ("0.1", "1.0", "5.0")}
+    assert below == {"0.1": 1, "1.0": 1, "5.0": 2}  # 2 s, and none
+    assert samples["winnow_event_delay_seconds_sum",] == 2
+
+
 def test_the_release_and_the_event_stream_are_read_when_asked(tmp_path: Path) -> None:
     metrics, release = Metrics(), [3]
     stream = EventStream("redis://127.0.0.1:1/0", tmp_path / "unsent.jsonl")
-    metrics.registry.register(GatewayState(stream, lambda: release[0]))
-    assert read(metrics.page().decode())["winnow_release_version",] == 3
+    metrics.registry.register(GatewayState(stream, lambda: release[0], lambda: datetime(1970, 1, 2, tzinfo=UTC)))
+    samples = read(metrics.page().decode())
+    assert samples["winnow_release_version",] == 3
+    assert samples["winnow_release_published_timestamp_seconds",] == 86_400
     stream.append({"n": 1})
     stream.close()
     release[0] = 4

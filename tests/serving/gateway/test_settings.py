@@ -34,7 +34,7 @@ def parsed(raw: Any) -> GatewaySettings:
 
 def test_the_example_fits_the_example_data_set() -> None:
     settings = load_settings(EXAMPLE, GatewaySettings, "")
-    settings.rerank.check(DatasetConfig.model_validate(yaml.safe_load(MOVIES.read_text())["dataset"]))
+    settings.check(DatasetConfig.model_validate(yaml.safe_load(MOVIES.read_text())["dataset"]))
     assert settings.rerank.diversity is not None
     assert settings.rerank.caps
 
@@ -45,9 +45,26 @@ def test_the_example_fits_the_example_data_set() -> None:
         ("", "gateway.yaml: found a str, wanted a mapping with any of the keys deadline_ms, budgets_ms, limits, quotas"),
         ({"deadline": 5}, "  deadline: unknown key; did you mean deadline_ms?"),
         ({"deadline_ms": 0}, "  deadline_ms: found 0, input should be greater than 0"),
-        ({"quotas": {"two_towers": 5}}, "  (whole file): quotas: unknown sources ['two_towers']; wanted some of: two_tower,"),
+        ({"quotas": {"two_towers": 5}}, "  quotas: unknown sources ['two_towers']; wanted some of: two_tower,"),
         ({"quotas": {"popular": -1}}, "  quotas.popular: found -1, input should be greater than or equal to 0"),
-        ({"quotas": {"two_tower": 5}}, "quotas: found two_tower, of which a new visitor may get nothing when the models"),
+        ({"quotas": {"two_tower": 5}}, "  quotas: found two_tower, of which a new visitor may get nothing when the models"),
+        ({"experiments": {"a": {"x": {}}}}, "  (whole file): experiments.a: found 1 arms, wanted at least two"),
+        (
+            {"experiments": {name: {"x": {}, "y": {"rerank": {}}} for name in "ab"}},
+            "  (whole file): experiments: several change rerank; wanted one experiment, with an arm for each choice",
+        ),
+        (
+            {"experiments": {name: {"x": {}, "y": {}} for name in "abcdefg"}},
+            "  (whole file): experiments: their arms can be combined in 128 ways, wanted at most 64",
+        ),
+        (
+            {"experiments": {"a": {"x": {}, "y": {"share": 0}}}},
+            "  experiments.a.y.share: found 0, input should be greater than",
+        ),
+        (
+            {"experiments": {"a": {"x": {}, "y": {"deadline_ms": 9}}}},
+            "  experiments.a.y.deadline_ms: unknown key; wanted one of:",
+        ),
         ({"rerank": {"divers": {}}}, "  rerank.divers: unknown key; did you mean diversity?"),
         ({"rerank": {"diversity": {"method": "mrr"}}}, "  rerank.diversity.method: found 'mrr', input should be 'mmr' or"),
         ({"rerank": {"caps": [{"feature": "a", "mots": 3}]}}, "  rerank.caps.0.mots: unknown key; did you mean most?"),
@@ -97,8 +114,28 @@ def test_a_wrong_key_is_named(raw: Any, message: str) -> None:
 )
 def test_what_the_release_lacks_is_named(rerank: Any, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parsed({"rerank": rerank}).rerank.check(DATASET)
+        parsed({"rerank": rerank}).check(DATASET)
     assert str(error.value) == message
+    with pytest.raises(ConfigError) as error:
+        parsed({"experiments": {"e": {"control": {}, "new": {"rerank": rerank}}}}).check(DATASET)
+    assert str(error.value) == f"experiments.e.new.{message}"
+
+
+def test_an_arm_changes_what_it_names() -> None:
+    settings = parsed(
+        {
+            "quotas": {"popular": 7},
+            "rerank": {"banned": ["x"]},
+            "experiments": {
+                "sources": {"control": {}, "fresh": {"quotas": {"fresh": 9}}},
+                "strategy": {"control": {}, "free": {"rerank": {}}},
+            },
+        }
+    )
+    assert settings.with_arms({"sources": "control", "strategy": "control"}) == settings
+    chosen = settings.with_arms({"sources": "fresh", "strategy": "free"})
+    assert chosen.quotas == {"fresh": 9}
+    assert chosen.rerank.banned == frozenset()
 
 
 def test_the_command_refuses_a_wrong_file_before_it_starts_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

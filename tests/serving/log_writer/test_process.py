@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.errors import ConfigError
 from serving.event_stream import STREAM
 from serving.log_writer.command_line import FOLDER, main
 from serving.log_writer.group import GROUP
@@ -166,3 +167,8 @@ def test_a_wrong_flag_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main([f"--workdir={tmp_path}", "--store_url=redis://127.0.0.1:1/0", *flags])
     assert message in capsys.readouterr().err.replace("argument ", "")
+
+
+def test_a_url_of_another_kind_is_refused_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"--workdir={tmp_path}", "--store_url=http://127.0.0.1"]) == ConfigError.exit_code
+    assert capsys.readouterr().err.startswith("log writer: the store's URL begins with 'http'")

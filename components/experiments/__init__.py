@@ -1,0 +1,1 @@
+"""Online experiments: who gets what, as pure functions."""

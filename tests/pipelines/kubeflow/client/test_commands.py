@@ -1,0 +1,124 @@
+"""The commands as a user meets them, in processes of their own: what they print, what they keep to themselves, how they end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.kubeflow.client.kfp_api import KubeflowPipelinesApi
+
+ROOT = Path(__file__).resolve().parents[4]
+TOKEN = "token-of-a-test"  # noqa: S105
+FOLLOWED = ["--wait", "--poll-seconds", "0.01", "--name", "one"]
+
+
+@pytest.fixture
+def environment(api: KubeflowPipelinesApi, tmp_path: Path) -> dict[str, str]:
+    api.switches.token = TOKEN
+    own = {"KFP_ENDPOINT": api.url, "KFP_EXISTING_TOKEN": TOKEN, "HOME": str(tmp_path), "COLUMNS": "200"}
+    return {**os.environ, **own, "PYTHONPATH": str(ROOT)}
+
+
+def begin(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "pipelines.cli", *arguments, "--workdir", f"{environment['HOME']}/work"]
+    return subprocess.Popen(
+        command, cwd=environment["HOME"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def winnow(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    process = begin(environment, *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_submit_schedule_and_list_for_programs(
+    environment: dict[str, str], api: KubeflowPipelinesApi, pipeline_yaml: Path, tmp_path: Path
+) -> None:
+    package = ["--package", str(pipeline_yaml), "--json"]
+    code, out, err = winnow(
+        environment, "submit", *package, "--wait", "--poll-seconds", "0.01", "--set", "span=3", "--name", "one"
+    )
+    assert (code, err) == (0, "")
+    submitted = json.loads(out)
+    assert submitted["state"] == "SUCCEEDED"
+    assert submitted["nodes"] == dict.fromkeys(["ingest", "samples", "pusher", "report"], "SUCCEEDED")
+    assert submitted["link"] == f"{api.url}/#/runs/details/{submitted['run_id']}"
+    assert api.runs[submitted["run_id"]].runtime_config.parameters == {"span": 3}
+
+    code, out, err = winnow(environment, "schedule", *package, "--cron", "0 3 * * *")
+    assert (code, err) == (0, "")
+    scheduled = json.loads(out)
+    assert (scheduled["cron"], scheduled["schedule"], scheduled["uploaded"]) == ("0 0 3 * * *", "shop", False)
+
+    code, out, err = winnow(environment, "runs", "--json")
+    assert (code, err) == (0, "")
+    listed = json.loads(out)
+    assert [run["run_id"] for run in listed["runs"]] == [submitted["run_id"]]
+    assert [each["schedule_id"] for each in listed["schedules"]] == [scheduled["schedule_id"]]
+
+    kept = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    assert "Experiment details" in kept  # what kfp's client prints goes to the log
+    assert TOKEN not in kept
+
+
+def test_a_person_sees_the_nodes_and_why_the_run_failed(
+    environment: dict[str, str], api: KubeflowPipelinesApi, pipeline_yaml: Path
+) -> None:
+    api.switches.fails = "samples"
+    code, out, err = winnow(environment, "submit", "--package", str(pipeline_yaml), *FOLLOWED)
+    (run_id,) = api.runs
+    link = f"{api.url}/#/runs/details/{run_id}"
+    assert code == 8
+    assert err == f"winnow: run 'one' failed: node samples failed. Its logs: {link}\n"
+    version = next(iter(api.versions.values())).display_name
+    assert out.splitlines() == [
+        f"Pipeline shop, version {version}: uploaded",
+        f"Run one: {link}",
+        "  1/4 ingest                 succeeded        7 s",
+        "  2/4 samples                failed           7 s",
+        "  3/4 pusher                 skipped",
+        "  4/4 report                 skipped",
+    ]
+    code, out, _ = winnow(environment, "runs")
+    assert code == 0
+    assert "No schedules" in out
+    assert "FAILED" in out
+    assert run_id in out
+
+
+def test_an_interrupted_wait_leaves_the_run_and_says_so(
+    environment: dict[str, str], api: KubeflowPipelinesApi, pipeline_yaml: Path
+) -> None:
+    api.switches.hangs = True
+    process = begin(environment, "submit", "--package", str(pipeline_yaml), "--wait", "--poll-seconds", "0.05")
+    assert api.wait_for("run_service_get_run", count=2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    (run,) = api.runs.values()
+    assert process.returncode == 130
+    assert err == f"winnow: interrupted; the run goes on on the cluster: {api.url}/#/runs/details/{run.run_id}\n"
+    assert run.state == "RUNNING"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["submit"], 2, "winnow: found neither, wanted one of --config (compiled first) and --package (compiled before)"),
+        (["submit", "--package", "none.yaml"], 4, "winnow: none.yaml: cannot be read (No such file or directory)"),
+        (["schedule", "--package", "none.yaml", "--cron", "at night"], 2, "winnow: --cron 'at night': found 2 fields"),
+        (["runs", "--token", "wrong"], 7, "who asks was not accepted"),
+        (["runs", "--endpoint", "http://127.0.0.1:1"], 7, "Kubeflow Pipelines cannot be reached: nothing listens there"),
+    ],
+)
+def test_an_error_is_one_message_and_an_exit_code(
+    environment: dict[str, str], arguments: list[str], code: int, message: str
+) -> None:
+    ended, out, err = winnow(environment, *arguments)
+    assert (ended, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
