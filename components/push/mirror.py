@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from components.errors import ArtifactError
 from components.push.registry import CURRENT_FILE, MANIFEST_FILE, PREVIOUS_FILE, Registry, sha256
@@ -56,10 +55,6 @@ class MirroredRegistry(Registry):
                 if sha256(path) != wanted:
                     raise ArtifactError(f"{self._store.uri}/{name}: differs from the manifest of release {version}")
 
-    def publish(self, *args: Any, **named: Any) -> int:
-        self._remove_left_by(named.get("pushed_by", ""))
-        return super().publish(*args, **named)
-
     def make_current(self, version: int) -> None:
         self._upload(version)
         super().make_current(version)
@@ -84,7 +79,7 @@ class MirroredRegistry(Registry):
         self._store.delete([note])
 
     def _remove_left_by(self, pushed_by: str) -> None:
-        """Remove what an earlier attempt at the same push had uploaded before it was killed."""
+        """Remove what an earlier attempt at the same push had uploaded before it was killed; others' may be under way."""
         for each in self._store.files(INCOMING):
             note = f"{INCOMING}/{each.name}"
             if not pushed_by or self._store.read(note) != pushed_by.encode():

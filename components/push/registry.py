@@ -184,10 +184,9 @@ class Registry:
             if (self.current() or 0) < done[-1]:
                 self.make_current(done[-1])
             return done[-1]
+        self._remove_left_by(pushed_by)
         version = self.next_version()
         incoming = self.folder / f".incoming-{version}"
-        for left in self.folder.glob(".incoming-*"):  # by a crash
-            shutil.rmtree(left)
         copies = {f"models/{model}/{version}": source for model, source in models.items()}
         copies |= {f"bundles/{version}/{part}": source for part, source in parts.items()}
         files: dict[str, str] = {}
@@ -224,6 +223,12 @@ class Registry:
         shutil.rmtree(incoming)
         self.make_current(version)
         return version
+
+    def _remove_left_by(self, pushed_by: str) -> None:
+        """Remove what a push that was killed has left: here nobody else pushes now, so it may be anyone's."""
+        del pushed_by
+        for left in self.folder.glob(".incoming-*"):
+            shutil.rmtree(left)
 
     def make_current(self, version: int) -> None:
         """Serve ``version`` from now on.
