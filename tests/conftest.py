@@ -2,7 +2,7 @@
 
 import pytest
 
-PIPELINE_RUNS = ("shop", "ratings")  # fixtures that run the whole pipeline, the slowest things here
+PIPELINE_RUNS = ("shop", "cluster", "ratings")  # fixtures that run the whole pipeline, the slowest things here
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
