@@ -1,13 +1,27 @@
-"""How the suite is shared out between processes, where there are several."""
+"""How the suite is shared out between processes."""
+
+from pathlib import PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-PIPELINE_RUNS = ("shop", "cluster", "ratings")  # fixtures that run the whole pipeline, the slowest things here
+PIPELINES = PurePath("tests/pipelines")
 
 
+class OneFileTogether(LoadScopeScheduling):
+    """The tests of a file stay in one process, and those of the folder whose files share runs of the whole pipeline."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePath(nodeid.partition("::")[0])
+        return str(PIPELINES if file.parent == PIPELINES else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFileTogether:
+    return OneFileTogether(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a run of the pipeline stay in one process, and begin first; those of one file do, too."""
-    for item in items:
-        needed = [name for name in PIPELINE_RUNS if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(needed[0] if needed else str(item.path)))
-    items.sort(key=lambda item: not set(PIPELINE_RUNS) & set(getattr(item, "fixturenames", ())))
+    """The slowest begin first."""
+    items.sort(key=lambda item: PIPELINES not in PurePath(item.nodeid.partition("::")[0]).parents)
