@@ -142,7 +142,7 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("dataset.events.delimiter", "::", "@: found '::', string should have at most 1 character"),
         ("dataset.events.max_reject_share", 2, "@: found 2, input should be less than or equal"),
         ("dataset.events.late_after_s", "soon", "@: found 'soon', input should be a valid integer"),
-        ("dataset.tasks", {"Like": {}}, "@.Like.[key]: found 'Like', string should match pattern"),
+        ("dataset.tasks", {"Like": {}}, "@.Like: found 'Like', string should match pattern"),
         ("dataset.tasks", {"like": {"weight": float("nan")}}, "@.like.weight: found nan, input should be a finite"),
         ("dataset.context", ["month"], "@.0: found 'month', input should be 'hour' or 'weekday'"),
         ("samples.split", {"eval": 0.5}, "@.eval: found 0.5, input should be less than 0.5"),
@@ -243,7 +243,7 @@ def test_settings_are_frozen() -> None:
 
 def test_the_shipped_configs_load() -> None:
     folder = Path(__file__).parents[3] / "infra" / "config"
-    configs = sorted(folder.glob("*.yaml"))
+    configs = [path for path in sorted(folder.glob("*.yaml")) if path.name != "kubeflow.yaml"]  # which is of another kind
     assert configs
     for path in configs:
         load_config(path)
