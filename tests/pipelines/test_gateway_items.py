@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     scratch = tmp_path_factory.mktemp("items")
+    numbers = count()  # each gateway has a file of its own
     models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
     with (
         EmbeddedServer(models) as server,
@@ -73,7 +75,7 @@ def place(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place
 
         @contextmanager
         def start() -> Iterator[Client]:
-            gateway = Gateway(shop.registry, client, url, scratch / "unsent.jsonl", PATIENT)
+            gateway = Gateway(shop.registry, client, url, scratch / f"unsent-{next(numbers)}.jsonl", PATIENT)
             yield Client(TestClient(create_app(gateway)), gateway)
             gateway.close()
 

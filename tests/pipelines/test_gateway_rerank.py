@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ Ask = Callable[..., dict[str, Any]]
 def gateway_with(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ask]]:
     """Makes a gateway with these settings of re-ranking; gives how to ask it."""
     scratch = tmp_path_factory.mktemp("rerank")
+    numbers = count()  # each gateway has a file of its own
     models = [ModelConfig(name, shop.registry.folder / "models" / name) for name in MODELS]
     gateways: list[Gateway] = []
     with (
@@ -39,7 +40,9 @@ def gateway_with(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
         def make(rerank: dict[str, Any], **settings: Any) -> Ask:
             settings = {**PATIENT, **settings, "rerank": rerank}
-            gateway = Gateway(shop.registry, client, url, scratch / "unsent.jsonl", GatewaySettings.model_validate(settings))
+            gateway = Gateway(
+                shop.registry, client, url, scratch / f"unsent-{next(numbers)}.jsonl", GatewaySettings.model_validate(settings)
+            )
             gateways.append(gateway)
             http = TestClient(create_app(gateway))
 
