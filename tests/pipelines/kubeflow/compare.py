@@ -1,11 +1,12 @@
 """Whether a release in an object store is the one that a run on this machine has made.
 
 Nearly all files are compared by their SHA-256. Those that differ between any two runs on one machine too are compared by
-what they say: times that were measured, the shards that records fell into, the names that TensorFlow numbers in a graph.
+what they say. What is learnt differs in its last digits: TFX's Transform adds up means in batches whose size goes by how
+fast they are taken, so that the constants of a Transform graph, and with them all weights, are equal to some 1e-8 only.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,16 @@ from components.push.registry import Registry, sha256
 from components.schema.features import REQUESTS_FOLDER
 from components.training.exported import read_examples
 
+LEARNT = (".npy", ".data-00000-of-00001", ".index", "evaluation.json")
 
-def differences(place: str, version: int, local: Registry) -> dict[str, object]:
-    """What differs of a release there and the same version here, nothing where all is equal: metrics, facts, files."""
+
+def differences(place: str, version: int, local: Registry, rtol: float, learnt: bool = True) -> dict[str, Any]:
+    """What differs of a release there and the same version here, nothing where all is equal.
+
+    Args:
+      rtol: how far, relatively, metrics may differ; the numbers in files, too.
+      learnt: compare also what is learnt, number by number. Over many steps of training a last digit grows.
+    """
     with open_registry(place) as registry:
         registry.fetch(version)
         registry.verify(version)
@@ -29,15 +37,32 @@ def differences(place: str, version: int, local: Registry) -> dict[str, object]:
         files = {
             name
             for name in there.files.keys() | here.files.keys()
-            if there.files.get(name) != here.files.get(name) and said_by(registry.folder / name) != said_by(local.folder / name)
+            if there.files.get(name) != here.files.get(name)
+            and (learnt or not name.endswith(LEARNT))
+            and not close(said_by(registry.folder / name), said_by(local.folder / name), rtol)
         }
-    facts = [(each.name, each.candidates, each.compared_with, each.metrics) for each in (there, here)]
+    facts = [(each.name, each.candidates, each.compared_with) for each in (there, here)]
     found = {
-        "metrics": metrics if metrics[0] != metrics[1] else None,
-        "facts": facts if facts[0] != facts[1] else None,
+        "metrics": None if close(*metrics, rtol) and close(there.metrics, here.metrics, rtol) else metrics,
+        "facts": None if facts[0] == facts[1] else facts,
         "files": sorted(files),
     }
     return {name: each for name, each in found.items() if each}
+
+
+def close(one: Any, other: Any, rtol: float) -> bool:
+    """Equal but for the last digits of floating-point numbers, in whatever they are nested."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.dtype.kind != "f":
+            return one.shape == other.shape and bool((one == other).all())
+        return one.shape == other.shape and bool(np.allclose(one, other, rtol=rtol, atol=1e-5))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(close(one[key], other[key], rtol) for key in one)
+    if isinstance(one, Sequence) and isinstance(other, Sequence) and not isinstance(one, str | bytes):
+        return len(one) == len(other) and all(close(*pair, rtol) for pair in zip(one, other, strict=True))
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(np.isclose(one, other, rtol=rtol, atol=1e-5, equal_nan=True))
+    return bool(one == other)
 
 
 def said_by(path: Path) -> Any:
@@ -57,6 +82,14 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
+def _evaluation(path: Path) -> dict[str, Any]:
+    """All but the sentences, which have numbers in them that are compared as such."""
+    judged = json.loads(path.read_text())
+    for check in judged["verdict"]["checks"]:
+        check.pop("sentence")
+    return judged
+
+
 def _index_facts(path: Path) -> dict[str, Any]:
     return {name: value for name, value in json.loads(path.read_text()).items() if not name.endswith("_ms_per_query")}
 
@@ -68,11 +101,11 @@ def _requests(path: Path) -> list[bytes]:
     )
 
 
-def _variables(path: Path) -> list[tuple[str, str]]:
+def _variables(path: Path) -> dict[str, np.ndarray]:
     """Each variable's values; not the graph of Python objects that the checkpoint has beside them."""
     reader = tf.train.load_checkpoint(str(path.parent / "variables"))
-    names = [name for name in sorted(reader.get_variable_to_shape_map()) if name != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    return [(name, np.asarray(reader.get_tensor(name)).tobytes().hex()) for name in names]
+    names = sorted(reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"})
+    return {name: np.asarray(reader.get_tensor(name)) for name in names}
 
 
 def _signatures(path: Path) -> dict[str, Any]:
@@ -90,7 +123,9 @@ def _signatures(path: Path) -> dict[str, Any]:
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "/config.json": _config,
+    "/evaluation.json": _evaluation,
     "/index/index.json": _index_facts,
+    ".npy": np.load,
     f"/{REQUESTS_FOLDER}/": _requests,
     "/variables/variables.": _variables,
     "/saved_model.pb": _signatures,

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 
 from components.config import PipelineConfig, load_settings
-from components.push.registry import Registry
 from components.storage.object_store import ENDPOINT, ObjectStore
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.node_spec import WEBHOOK_ENV
@@ -24,12 +22,8 @@ from tests.pipelines.conftest import shop_config, write_shop, written
 from tests.pipelines.kubeflow.launcher import Attempt, Launcher
 from tests.pipelines.kubeflow.object_store import CREDENTIALS, door, object_store
 
-ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "winnow"
 KILLED, REFUSED = "RetrievalTrainer", "Pusher"
-# With more threads TensorFlow adds up in the order in which they end: the last bit of a weight, and with it a rank, changes
-# from run to run, here as there.
-REPRODUCIBLE = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "TF_DETERMINISTIC_OPS": "1"}
 
 
 @dataclass
@@ -39,7 +33,6 @@ class Cluster:
     launcher: Launcher
     state: str
     releases: str
-    data: Path
     killed_files: list[str] = field(default_factory=list)
     posted: list[dict[str, Any]] = field(default_factory=list)
 
@@ -110,7 +103,7 @@ def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: p
         hook = stack.enter_context(webhook(posted))
 
         def before(attempt: Attempt) -> None:
-            attempt.environment.update({**REPRODUCIBLE, WEBHOOK_ENV: hook})  # the webhook as the secret would be
+            attempt.environment[WEBHOOK_ENV] = hook  # as the secret would be
             if (attempt.node, attempt.number) == (REFUSED, 1):
                 attempt.environment[ENDPOINT] = shut
 
@@ -120,22 +113,7 @@ def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: p
 
         folder = tmp_path_factory.mktemp("pods")
         launcher = Launcher(compiled, settings.pipeline_root, folder, "run-1", before, started)
-        yield Cluster(launcher, launcher.run(), settings.releases, data, killed_files, posted)
-
-
-@pytest.fixture(scope="session")
-def local(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """The releases of a run of the same config on this machine."""
-    workdir = tmp_path_factory.mktemp("local")
-    run_locally(written(cluster.data, shop_config()), workdir)
-    return Registry(workdir / "releases")
-
-
-def run_locally(config: Path, workdir: Path) -> None:
-    """`winnow run`, in a process of its own, since TensorFlow takes its number of threads only when it starts."""
-    command = ["-m", "pipelines.cli", "run", "--config", str(config), "--workdir", str(workdir), "--json"]
-    environment = {**os.environ, **REPRODUCIBLE, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *command], env=environment, check=True, stdout=subprocess.DEVNULL)
+        yield Cluster(launcher, launcher.run(), settings.releases, killed_files, posted)
 
 
 def kill_when_writing(attempt: Attempt, process: "subprocess.Popen[bytes]", files: list[str]) -> None:
