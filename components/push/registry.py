@@ -257,6 +257,8 @@ class Registry:
         choices = [each for each in (previous, *older) if each not in (None, current)]
         version = next((each for each in choices if self._is_whole(each)), None)
         if version is None:
+            if current is None:
+                raise ArtifactError(f"{self.folder}: no release is served, wanted one to go back from; winnow run makes one")
             damaged = f"; damaged: {', '.join(map(str, choices))}" if choices else ""
             raise ArtifactError(f"{self.folder}: holds no whole release before {current}, wanted one to go back to{damaged}")
         self.make_current(version)

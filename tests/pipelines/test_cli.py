@@ -91,7 +91,7 @@ def test_serving_and_asking_without_a_release_say_how_to_get_one(tmp_path: Path)
 def test_without_a_release_before_rollback_changes_nothing_and_says_so(tmp_path: Path) -> None:
     done = winnow("rollback", "--workdir", str(tmp_path))
     assert done.returncode not in (0, 70)
-    assert "holds no release before" in done.stderr
+    assert "no release is served" in done.stderr
 
 
 def test_init_refuses_to_overwrite(tmp_path: Path) -> None:

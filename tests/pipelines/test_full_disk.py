@@ -76,5 +76,5 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(tmp_path: Path, namespace
     assert left("full.files") == ""
     assert left("room.code") == "3"
     assert "dataset.tasks.buy.event: found no event of type 'bought'" in left("room.err")
-    assert [line.split()[1] for line in left("room.out").splitlines()[1:]] == ["Ingest"]
+    assert [line.split()[1] for line in left("room.out").splitlines()[1:]] == ["Ingest", "LastRelease"]
     assert json.loads(left("summary.json"))["event_count"] == EVENTS

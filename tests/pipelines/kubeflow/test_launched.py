@@ -13,7 +13,7 @@ from tests.pipelines.kubeflow.compare import differences
 from tests.pipelines.kubeflow.conftest import KILLED, REFUSED
 from tests.pipelines.kubeflow.launcher import SUCCEEDED
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 def test_every_node_ends_well(cluster: Any) -> None:
