@@ -255,7 +255,9 @@ def next_release_sources(codename: str, suite: str) -> str:
 def install_lock() -> None:
     """Compiled at once: the first import of TFX and TensorFlow takes half a minute from source, and where Python is told
     not to write bytecode (``PYTHONDONTWRITEBYTECODE``, as in many containers) so does every other."""
-    run([TOOLS / "bin" / "uv", "pip", "sync", "--quiet", "--compile-bytecode", "--python", ENVIRONMENT / "bin" / "python", LOCK])
+    run(
+        [TOOLS / "bin" / "uv", "pip", "sync", "--quiet", "--compile-bytecode", "--python", ENVIRONMENT / "bin" / "python", LOCK]
+    )
 
 
 def install_winnow() -> None:
