@@ -36,21 +36,30 @@ class ChildProcess:
         self._startup_timeout_s, self._grace_s = startup_timeout_s, grace_s
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> dict[str, Any]:
-        """Start it and wait till it is ready; what it said then.
+    def start(self, *flags: str) -> dict[str, Any]:
+        """Start it, with further flags, and wait till it is ready; what it said then.
 
         Raises:
           ServingError: with the end of its log, where it ends first or takes too long.
         """
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=_PACKAGE_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+                [*self._command, *flags], cwd=_PACKAGE_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
             )
         try:
             return self._said(self._process)
         except BaseException:
             self.stop()
             raise
+
+    def restart(self, *flags: str) -> dict[str, Any]:
+        """The same for one that has ended, or is to end now."""
+        self.stop()
+        return self.start(*flags)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def stop(self) -> int | None:
         """End it and wait for its end; its exit status, None where it was not running."""

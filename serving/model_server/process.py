@@ -91,6 +91,17 @@ class EmbeddedServer:
             self.stop()
             raise
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
+    def restart(self) -> None:
+        """Start one that has ended again, on the ports that it had. Raises ServingError as ``start`` does."""
+        if self._process is None:
+            raise AssertionError("only a server that was started can be started again")
+        ports = (f"--port={self._ports['grpc_port']}", f"--rest_api_port={self._ports['rest_api_port']}")
+        self._ports = self._process.restart(*ports)
+
     def _config_file(self, scratch: Path) -> Path:
         if isinstance(self._models, Path):
             return self._models

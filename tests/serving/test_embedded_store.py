@@ -1,7 +1,10 @@
 """The embedded store has its folder to itself, for as long as it runs."""
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,19 @@ def test_another_process_has_the_folder_until_it_dies_and_then_its_server_is_end
             assert again.get("written") == b"yes"
             with pytest.raises(redis.ConnectionError):
                 client.ping()
+
+
+def test_a_server_that_is_killed_comes_back_with_its_data(tmp_path: Path, eventually: Callable[..., None]) -> None:
+    with embedded_store(tmp_path) as url, redis.Redis.from_url(url) as client:
+        client.set("written", "yes")
+        first = client.info("server")["process_id"]
+        os.kill(first, signal.SIGKILL)
+
+        def is_back() -> bool:
+            try:
+                return client.info("server")["process_id"] != first
+            except redis.ConnectionError:
+                return False
+
+        eventually(is_back, "another server at the same address")
+        assert client.get("written") == b"yes"

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -232,6 +233,19 @@ def test_a_label_of_a_version_that_is_not_there(affine: Path) -> None:
     with EmbeddedServer([ModelConfig("m", affine, labels={"stable": 4})]) as server:
         reply = httpx.post(server.rest_url + "/v1/models/m/labels/stable:predict", content='{"instances": [1]}')
         assert (reply.status_code, reply.json()) == (404, {"error": "Servable not found for request: Specific(m, 4)"})
+
+
+def test_a_killed_one_is_started_again_where_it_was(affine: Path) -> None:
+    with EmbeddedServer([ModelConfig("m", affine)]) as server:
+        pid, addresses = server.pid, (server.grpc_target, server.rest_url)
+        os.kill(pid, signal.SIGKILL)
+        while server.running:
+            time.sleep(0.01)
+        server.restart()
+        assert server.running
+        assert server.pid != pid
+        assert (server.grpc_target, server.rest_url) == addresses
+        assert httpx.post(server.rest_url + "/v1/models/m:predict", content='{"instances": [1]}').status_code == 200
 
 
 def test_the_child_is_gone_after_the_context(affine: Path, tmp_path: Path) -> None:
