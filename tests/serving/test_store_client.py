@@ -1,4 +1,4 @@
-"""Every store on one server and on a real cluster, of one node that has all slots."""
+"""Every store on one server, through TLS, and on a real cluster, of one node that has all slots."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,19 +14,26 @@ from serving.item_store import ItemStore, LiveItem
 from serving.log_writer.group import WriterGroup
 from serving.state_store import StateStore, StoredEvent, StoreLimits
 from serving.store_client import store_client, with_password
+from tests.serving.tls_door import tls_door
 
 
-@pytest.fixture(scope="module", params=["", "+cluster"], ids=["server", "cluster"])
+@pytest.fixture(scope="module", params=["redis", "rediss", "redis+cluster"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    config = {"cluster-enabled": "yes"} if request.param else {}
-    server = ValkeyServer(data_dir=tmp_path_factory.mktemp("store"), config=config)
+    clustered = request.param == "redis+cluster"
+    config = {"cluster-enabled": "yes"} if clustered else {}
+    folder = tmp_path_factory.mktemp("store")
+    server = ValkeyServer(data_dir=folder, config=config)
     server.start()
-    if request.param:
+    if clustered:
         with redis.Redis(port=server.port) as node:
             node.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
             while node.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
                 pass
-    yield f"redis{request.param}://127.0.0.1:{server.port}"
+    if request.param == "rediss":
+        with tls_door(server.port, folder / "store.pem") as port:
+            yield f"rediss://127.0.0.1:{port}?ssl_ca_certs={folder / 'store.pem'}"
+    else:
+        yield f"{request.param}://127.0.0.1:{server.port}"
     server.stop()
 
 
@@ -88,6 +95,18 @@ def test_a_restarted_server_costs_no_call(tmp_path: Path) -> None:
     assert client.ping()
     client.close()
     again.stop()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    server = ValkeyServer(data_dir=tmp_path)
+    server.start()
+    with (
+        tls_door(server.port, tmp_path / "store.pem") as port,
+        closing(store_client(f"rediss://127.0.0.1:{port}", timeout_s=5)) as client,
+        pytest.raises(redis.ConnectionError, match="certificate verify failed"),
+    ):
+        client.ping()
+    server.stop()
 
 
 @pytest.mark.parametrize("wrong", ["127.0.0.1:6379", "http://127.0.0.1", "unix+cluster:///tmp/s", "redis+sentinel://h"])
