@@ -4,7 +4,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,7 @@ class Running:
     gateway: Gateway
     clicked: dict[str, set[str]]
     catalogue: set[str]
+    open_another: Callable[[GatewaySettings], Gateway]  # over the same store and models
 
     def recommend(self, **request: Any) -> dict[str, Any]:
         reply = self.http.post("/v1/recommend", json=request)
@@ -79,8 +80,15 @@ def running(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
     ):
         gateway = Gateway(shop.registry, client, url, scratch / "unsent.jsonl", PATIENT)
         items = set(gateway.release.item_ids.tolist())
-        yield Running(TestClient(create_app(gateway)), gateway, clicked, items)
-        gateway.close()
+        others: list[Gateway] = []
+
+        def open_another(settings: GatewaySettings) -> Gateway:
+            others.append(Gateway(shop.registry, client, url, scratch / f"unsent-{len(others)}.jsonl", settings))
+            return others[-1]
+
+        yield Running(TestClient(create_app(gateway)), gateway, clicked, items, open_another)
+        for each in (gateway, *others):
+            each.close()
 
 
 def ids(reply: dict[str, Any]) -> list[str]:
@@ -389,9 +397,22 @@ ADMIN = {"Authorization": f"Bearer {KEYS[Role.ADMIN]}"}
 
 @pytest.fixture(scope="module")
 def locked(running: Running) -> FastAPI:
-    """The same gateway behind keys."""
+    """A gateway behind keys, with every step of re-ranking and an experiment."""
     keys = Keys.from_environment({role.variable: key for role, key in KEYS.items()})
-    return create_app(running.gateway, keys, Limits(burst=1_000_000))
+    first, second = sorted(running.catalogue)[:2]
+    steps = {
+        "combination": {"click": {"weight": 1, "a": 0.8, "b": -0.1}},
+        "freshness": {"weight": 0.1, "half_life_days": 5_000},
+        "popularity": {"strength": 0.01},
+        "diversity": {"method": "dpp", "relevance": 0.5},
+        "caps": [{"feature": "category", "most": 2, "top": 8}],
+        "pinned": {first: 3},
+        "banned": [second],
+        "rules": [{"feature": "price", "at_least": 1}],
+    }
+    arms = {"diverse": {"control": {"share": 1}, "more": {"share": 1, "rerank": {"diversity": {"method": "mmr"}}}}}
+    settings = GatewaySettings.model_validate(PATIENT.model_dump() | {"rerank": steps, "experiments": arms})
+    return create_app(running.open_another(settings), keys, Limits(burst=1_000_000))
 
 
 def test_every_route_but_the_probes_is_for_a_role(locked: FastAPI) -> None:

@@ -31,7 +31,7 @@ class Traffic:
     Attributes:
       rate: requests a second, at Poisson's intervals.
       users: who may ask; items: what they may click on.
-      event_share: of the requests, those that report one event; the others ask for ``count`` items.
+      event_share: of the requests, those that report ``events_at_once`` events of one user; the others ask for ``count`` items.
       first_event: the events' ids count from here, so that two loads on one gateway never share one.
     """
 
@@ -42,6 +42,7 @@ class Traffic:
     items: Sequence[str] = ()
     event_type: str = ""
     event_share: float = 0.0
+    events_at_once: int = 1
     first_event: int = 0
     count: int = 10
     seed: int = 0
@@ -124,14 +125,18 @@ def _bodies(traffic: Traffic) -> list[tuple[float, str, bytes]]:
         body: dict[str, Any] = {"user_id": rng.choice(traffic.users), "count": traffic.count}
         kind = "events" if rng.random() < traffic.event_share else "recommend"
         if kind == "events":
-            event = {
-                "event_id": f"load-{traffic.first_event + len(made)}",
-                "user_id": body["user_id"],
-                "item_id": rng.choice(traffic.items),
-                "type": traffic.event_type,
-                "timestamp_ms": time.time_ns() // 1_000_000,
-            }
-            body = {"events": [event]}
+            first = traffic.first_event + len(made) * traffic.events_at_once
+            events = [
+                {
+                    "event_id": f"load-{first + number}",
+                    "user_id": body["user_id"],
+                    "item_id": rng.choice(traffic.items),
+                    "type": traffic.event_type,
+                    "timestamp_ms": time.time_ns() // 1_000_000,
+                }
+                for number in range(traffic.events_at_once)
+            ]
+            body = {"events": events}
         made.append((moment, kind, json.dumps(body).encode()))
     return made
 
