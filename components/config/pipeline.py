@@ -29,6 +29,10 @@ class SamplesConfig(Settings):
         le=1,
         description="share of training impressions without an outcome to keep; the weight makes up for it",
     )
+    train_on: Literal["events", "windows"] = Field(
+        default="events",
+        description="windows: only those samples that a query tower of sequences learns from; ranking learns from them too",
+    )
     outcome_window_s: int = Field(default=86_400, gt=0, description="how long after an impression its outcome may come")
     split: SplitConfig = SplitConfig()
     seed: int = 17
@@ -50,16 +54,42 @@ class TrainingConfig(Settings):
     batch_size: int = Field(default=512, ge=1)
     epochs: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of the learning rate over the epochs; cosine: down to 0 at the last"
+    )
     patience: int = Field(default=3, ge=1, description="epochs without a better validation metric before stopping")
     seed: int = 17
 
 
 class RetrievalConfig(TrainingConfig):
+    query_tower: Literal["pooled", "self_attention"] = Field(
+        default="pooled", description="pooled: attention over the history as a set; self_attention: over it as a sequence"
+    )
+    loss: Literal["in_batch", "full", "sampled"] | None = Field(
+        default=None,
+        description="what the next item is told from: the batch, all, or some drawn; default: in_batch, full for sequences",
+    )
+    loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is sampled")
     embedding_dim: int = Field(default=64, ge=2, le=1024)
-    hidden: tuple[int, ...] = (128,)
+    hidden: tuple[int, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
+    blocks: int = Field(default=2, ge=1, le=24, description="of self-attention")
+    heads: int = Field(default=2, ge=1, description="of each block; they divide embedding_dim")
     dropout: float = Field(default=0.2, ge=0, lt=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
     epochs: int = Field(default=20, ge=1)
+
+    @property
+    def loss_of_tower(self) -> str:
+        return self.loss or {"pooled": "in_batch", "self_attention": "full"}[self.query_tower]
+
+    @model_validator(mode="after")
+    def _tower_and_loss_agree(self) -> Self:
+        if self.query_tower == "self_attention":
+            if self.loss == "in_batch":
+                raise ValueError("loss: found in_batch, wanted full or sampled: a batch of sequences holds too many items")
+            if self.embedding_dim % self.heads:
+                raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
+        return self
 
 
 class IndexConfig(Settings):

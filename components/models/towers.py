@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from components.models.features import Features, FeatureVectors, Slot, dense_stack
 from components.models.items import PAD, ItemTable
+from components.models.pairs import Pairs
 from components.transform.preprocessing import AGE_BUCKETS
 
 FEATURE_DIM = 16  # of the embedding of each feature that is not an id
@@ -24,7 +25,7 @@ class ItemTower(keras.layers.Layer):
 
     def __init__(self, table: ItemTable, dim: int, hidden: tuple[int, ...], id_dropout: float, dropout: float) -> None:
         super().__init__(name="item_tower")
-        self._table = table
+        self._table, self.count = table, table.count
         self._id_dropout = id_dropout
         self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
         self._features = self._mix = None
@@ -46,7 +47,7 @@ class ItemTower(keras.layers.Layer):
         return ids + self._mix(tf.concat([ids, self._features(features)], axis=-1), training=training)
 
 
-class QueryTower(keras.layers.Layer):
+class PooledTower(keras.layers.Layer):
     """User, context and history → vector.
 
     The history is read with the item tower's vectors v_l, pooled by HEADS attentions, and by the means of all and of the
@@ -83,6 +84,10 @@ class QueryTower(keras.layers.Layer):
         pooled = tf.reshape(pooled, [batch, (HEADS + 2) * vectors.shape[-1]])
         mixed = tf.concat([pooled, self._slots(features)], axis=-1)
         return self._out(self._hidden(mixed, training=training))
+
+    def training_pairs(self, inputs: Features) -> Pairs:
+        """One of each sample."""
+        return Pairs(self(inputs, training=True), inputs["item_row"], inputs["weight"])
 
 
 def _initializer() -> keras.initializers.Initializer:

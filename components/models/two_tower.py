@@ -1,43 +1,39 @@
 """The two towers as one trainable model."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
-import tf_keras as keras
 
-from components.models.towers import ItemTower, QueryTower
+from components.models.features import Features
+from components.models.pairs import Pairs
+from components.models.softmax import Loss
+from components.models.towers import ItemTower
+
+
+class QueryTower(Protocol):
+    def __call__(self, features: Features, training: bool = False) -> tf.Tensor:
+        """Vectors of requests, float32 [batch, dim]."""
+        ...
+
+    def training_pairs(self, inputs: Features) -> Pairs:
+        """What is learnt from a batch of samples."""
+        ...
 
 
 class TwoTower(tfrs.Model):
-    """In-batch softmax with log-Q correction and accidental-hit removal.
+    """A query tower and an item tower, brought together by a loss."""
 
-    For a batch of pairs (q_i, v_i): loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q_j)[i], with Q_j the frequency of item j
-    among the training events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out.
-    """
-
-    def __init__(self, query_tower: QueryTower, item_tower: ItemTower) -> None:
+    def __init__(self, query_tower: QueryTower, item_tower: ItemTower, loss: Loss) -> None:
         super().__init__()
         self.query_tower, self.item_tower = query_tower, item_tower
-        self._task = tfrs.tasks.Retrieval(
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, reduction=keras.losses.Reduction.SUM),
-            remove_accidental_hits=True,
-        )
+        self._loss = loss
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """The mean loss of a batch.
 
         Args:
-          inputs: a request's features, ``item_row`` int32 [batch], ``item_prob`` and ``weight`` float32 [batch]; a weight of
-            0 leaves a pair out as a positive, though its item still serves as a negative.
+          inputs: a request's features, ``item_row`` int32 [batch] and ``weight`` float32 [batch].
         """
-        weight = inputs["weight"]
-        total = self._task(
-            self.query_tower(inputs, training=training),
-            self.item_tower(inputs["item_row"], training=training),
-            sample_weight=weight,
-            candidate_sampling_probability=inputs["item_prob"],
-            candidate_ids=inputs["item_row"],
-            compute_metrics=False,
-        )
-        return total / tf.maximum(tf.reduce_sum(weight), 1.0)
+        return self._loss(self.query_tower.training_pairs(inputs))

@@ -15,8 +15,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.models.items import ItemTable
-from components.models.towers import ItemTower, QueryTower
-from components.models.two_tower import TwoTower
+from components.models.sequence_tower import SelfAttentionTower
+from components.models.softmax import LOSSES
+from components.models.towers import ItemTower, PooledTower
+from components.models.two_tower import QueryTower, TwoTower
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.export import ModelExport, only
@@ -34,11 +36,10 @@ def run_fn(fn_args: Any) -> None:
     settings = context.config.retrieval
     keras.utils.set_random_seed(settings.seed)
     table = ItemTable(context.item_facts)
-    item_tower = ItemTower(table, settings.embedding_dim, settings.hidden, settings.id_dropout, settings.dropout)
-    query_tower = QueryTower(item_tower, context.query_slots, settings.embedding_dim, settings.hidden, settings.dropout)
-    model = TwoTower(query_tower, item_tower)
+    model = two_tower(context, table)
     with tempfile.TemporaryDirectory() as scratch:
-        blocks = _positives(context, context.train_files).cache(str(Path(scratch) / "train"))
+        windows = settings.query_tower == "self_attention"
+        blocks = _positives(context, context.train_files, windows).cache(str(Path(scratch) / "train"))
         held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(512).cache()
         train(
             model,
@@ -51,16 +52,36 @@ def run_fn(fn_args: Any) -> None:
     save(model, table, context)
 
 
-def _positives(context: TrainingContext, files: tuple[str, ...]) -> tf.data.Dataset:
+def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
+    """The towers and the loss that the settings name."""
+    settings = context.config.retrieval
+    dim, hidden, dropout = settings.embedding_dim, settings.hidden, settings.dropout
+    items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
+    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings.loss_negatives)
+    if settings.query_tower == "pooled":
+        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)
+    length = context.config.samples.history_length
+    tower = SelfAttentionTower(items, context.query_slots, dim, length, settings.blocks, settings.heads, dropout)
+    return TwoTower(tower, items, loss)
+
+
+def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool = False) -> tf.data.Dataset:
+    """
+    Args:
+      windows: only those whose histories hold the others.
+    """
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
-    keep = [*context.query_keys(), "item_row", names.ITEM_PROB, label, weight]
+    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight]
 
     def only_positives(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        chosen = tf.where(block[label][:, 0] > 0)[:, 0]
+        wanted = block[label][:, 0] > 0
+        if windows:
+            wanted &= block[names.WINDOW_END] > 0
+        chosen = tf.where(wanted)[:, 0]
         kept = {name: tf.gather(value, chosen) for name, value in block.items()}
         kept["weight"] = kept.pop(weight)
-        del kept[label]
+        del kept[label], kept[names.WINDOW_END]
         return kept
 
     return context.blocks(files, keep, shuffled=True).map(only_positives)

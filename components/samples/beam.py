@@ -93,7 +93,10 @@ class _WriteGroup(beam.DoFn):
         group = UserGroup(from_bytes(list(pieces)), self._catalogue, self._config, self._plan)
         moments = group.moments()
         for code, split in enumerate(SPLITS):
-            chosen = moments.take(np.flatnonzero(moments.split == code))
+            wanted = moments.split == code
+            if split == "train" and self._config.samples.train_on == "windows":
+                wanted &= moments.window_end
+            chosen = moments.take(np.flatnonzero(wanted))
             if len(chosen.row):
                 name = f"data_tfrecord-{number:05d}-of-{self._plan.bucket_count:05d}.gz"
                 seed = (self._config.samples.seed, number, code)

@@ -38,16 +38,18 @@ class Moments:
       split: int8 [n].
       labels: each task → float32 [n], NaN where it was not observed.
       weight: float32 [n].
+      window_end: bool [n]; of the training positives, those whose histories hold all the others.
     """
 
     row: NDArray[np.int64]
     split: NDArray[np.int8]
     labels: dict[str, NDArray[np.float32]]
     weight: NDArray[np.float32]
+    window_end: NDArray[np.bool_]
 
     def take(self, chosen: NDArray[np.int64]) -> "Moments":
         labels = {name: label[chosen] for name, label in self.labels.items()}
-        return Moments(self.row[chosen], self.split[chosen], labels, self.weight[chosen])
+        return Moments(self.row[chosen], self.split[chosen], labels, self.weight[chosen], self.window_end[chosen])
 
 
 class UserGroup:
@@ -83,14 +85,24 @@ class UserGroup:
         labels = {name: self._label(rows, task) for name, task in self._config.dataset.tasks.items()}
         split = self._split(rows)
         weight = np.ones(len(rows), np.float32)
+        window_end = self._window_end(rows, (labels[self._config.positive_task] > 0) & (split == TRAIN))
         share = self._config.samples.impression_keep_share
         if impressions is not None and share < 1:
             rng = np.random.default_rng((self._config.samples.seed, len(rows)))
             idle = np.all([~(label > 0) for label in labels.values()], axis=0) & (split == TRAIN)
             weight[idle] = 1 / share
             kept = np.flatnonzero(~idle | (rng.random(len(rows)) < share))
-            return Moments(rows, split, labels, weight).take(kept)
-        return Moments(rows, split, labels, weight)
+            return Moments(rows, split, labels, weight, window_end).take(kept)
+        return Moments(rows, split, labels, weight, window_end)
+
+    def _window_end(self, rows: NDArray[np.int64], positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of a user's positives the last, and every one that is neither that nor in the history of the next such one."""
+        places = np.flatnonzero(positive)
+        user = self.user[rows[places]]
+        from_last = np.searchsorted(user, user, side="right") - 1 - np.arange(len(places))
+        ends = np.zeros(len(rows), bool)
+        ends[places[from_last % (self._config.samples.history_length + 1) == 0]] = True
+        return ends
 
     def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
         if task.event is not None and self._config.samples.impressions is not None:
@@ -151,7 +163,7 @@ class UserGroup:
         moment = self.timestamp_ms[rows]
         columns = self._query_columns(self.user[rows], moment, rows)
         columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
-        columns[names.ITEM_PROB] = _single(pa.array(self._plan.item_prob[self.item[rows]]))
+        columns[names.WINDOW_END] = _single(pa.array(moments.window_end.astype(np.int64)))
         # Moments stay moments, not ages at the request: the models are told one thing of an item for all requests.
         for name, feature in self._config.dataset.item_features.items():
             columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, until=None)

@@ -30,7 +30,6 @@ class SamplePlan:
     Attributes:
       types: event types that enter the history; a type's place is its code.
       eval_from_ms, test_from_ms: where the validation and test splits begin (time split).
-      item_prob: float32 [num_items]; share of each item among the training events.
       negative_cdf: float64 [num_items]; cumulated distribution that negatives are drawn from.
       bucket_count: users are cut into this many groups, each made into samples at once.
     """
@@ -39,7 +38,6 @@ class SamplePlan:
     eval_from_ms: int
     test_from_ms: int
     last_timestamp_ms: int
-    item_prob: NDArray[np.float32]
     negative_cdf: NDArray[np.float64]
     bucket_count: int
 
@@ -122,7 +120,6 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
         eval_from_ms=eval_from,
         test_from_ms=test_from,
         last_timestamp_ms=summary.last_timestamp_ms,
-        item_prob=((counts + 1.0) / (counts + 1.0).sum()).astype(np.float32),
         negative_cdf=np.cumsum(drawn / drawn.sum()),
         bucket_count=max(2, -(-summary.event_count // EVENTS_PER_BUCKET)),
     )

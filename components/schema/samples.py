@@ -3,7 +3,9 @@
 Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_*`` and ``context_*`` what is known
 of the request; ``label_<task>`` and ``weight_<task>``, the weight 0 where the task was not observed; ``negative_*``
 lists of drawn negatives. Where negatives are drawn, the label of a task that only asks whether the event happened is a
-list: 1 for the item, then 0 for each negative. User and item features keep their configured names.
+list: 1 for the item, then 0 for each negative. ``window_end`` is 1 for those of a user's positives in training that, with
+their histories, hold each of the others once: what a model of sequences learns from. User and item features keep their
+configured names.
 """
 
 from collections.abc import Iterable
@@ -17,8 +19,8 @@ HISTORY_ITEM, HISTORY_AGE, HISTORY_VALUE = "history_item_id", "history_age_s", "
 USER_IDLE = "user_idle_s"
 COUNT_PREFIX = "user_count_"
 LABEL_PREFIX, WEIGHT_PREFIX = "label_", "weight_"
-NEGATIVE_ITEM, NEGATIVE_PROB, ITEM_PROB = "negative_item_id", "negative_prob", "item_prob"
-POSITION = "position"
+NEGATIVE_ITEM, NEGATIVE_PROB = "negative_item_id", "negative_prob"
+POSITION, WINDOW_END = "position", "window_end"
 SPLITS = ("train", "eval", "test")
 
 HOURS, WEEKDAYS = 24, 7
@@ -44,7 +46,7 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     for name in config.dataset.tasks:
         spec[LABEL_PREFIX + name] = ("float", not has_drawn_negatives(config, name))
         spec[WEIGHT_PREFIX + name] = ("float", True)
-    spec[ITEM_PROB] = ("float", True)
+    spec[WINDOW_END] = ("int64", True)
     if config.samples.impressions is None:
         spec |= {NEGATIVE_ITEM: ("string", False), NEGATIVE_PROB: ("float", False)}
     else:

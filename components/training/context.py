@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from numpy.typing import NDArray
 
 from components.config import PipelineConfig, parse_config
 from components.errors import DataError
@@ -60,10 +61,18 @@ class TrainingContext:
 
     @cached_property
     def item_facts(self) -> ItemFacts:
-        item_count = read_items(self.inputs["catalogue"]).num_rows
+        return item_facts(self.config, self.inputs["catalogue"], self.transform, self._item_counts > 0)
+
+    @cached_property
+    def item_frequency(self) -> tf.Tensor:
+        """float32 [n + 1]; each item's share of the training positives, one added to each: Q of the log-Q correction."""
+        counts = np.append(self._item_counts, 0) + 1.0
+        return tf.constant(counts / counts.sum(), tf.float32)
+
+    @cached_property
+    def _item_counts(self) -> NDArray[np.int64]:
         positives = read_interactions(self.inputs["features"]).column("item_index").to_numpy()
-        trained = np.bincount(positives, minlength=item_count) > 0
-        return item_facts(self.config, self.inputs["catalogue"], self.transform, trained)
+        return np.bincount(positives, minlength=read_items(self.inputs["catalogue"]).num_rows)
 
     @cached_property
     def item_rows(self) -> ItemRows:

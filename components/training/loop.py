@@ -1,7 +1,9 @@
 """Training with early stopping on a metric of ours, and a record that the report draws."""
 
 import json
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import tensorflow as tf
@@ -35,6 +37,11 @@ class StopOnMetric(keras.callbacks.Callback):
             self.model.set_weights(self._weights)
 
 
+def _cosine(settings: TrainingConfig, epoch: int, _: float) -> float:
+    """Half a cosine wave from the whole rate, in the first epoch, down to nothing after the last."""
+    return float(settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2)
+
+
 def train(
     model: keras.Model,
     batches: tf.data.Dataset,
@@ -49,11 +56,15 @@ def train(
       measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
     """
     model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+    schedule = []
+    if settings.schedule == "cosine":
+        schedule = [keras.callbacks.LearningRateScheduler(partial(_cosine, settings))]
     history = model.fit(
         batches,
         epochs=settings.epochs,
         verbose=0,
         callbacks=[
+            *schedule,
             StopOnMetric(measure, metric, settings.patience),
             keras.callbacks.TensorBoard(str(run_folder), profile_batch=0, write_graph=False),
         ],

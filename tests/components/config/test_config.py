@@ -203,7 +203,7 @@ def test_impressions_need_request_ids_and_outcomes() -> None:
 def test_a_feature_cannot_take_the_name_of_a_sample_s_own_column(name: str) -> None:
     features = {name: {"column": "c", "kind": "categorical"}}
     message = refusal(changed("dataset.items", {"path": "i", "id": "i", "features": features}))
-    assert f"dataset: items.features.{name}: this name is taken by the samples' own columns (item_id, item_prob," in message
+    assert f"dataset: items.features.{name}: this name is taken by the samples' own columns (item_id, position," in message
     assert "give the feature another one (its column may keep it)" in message
 
 

@@ -5,7 +5,7 @@ import tf_keras as keras
 
 from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
-from components.models.towers import ItemTower, QueryTower
+from components.models.towers import ItemTower, PooledTower
 
 DIM = 6
 
@@ -21,8 +21,8 @@ def item_tower(table: ItemTable) -> ItemTower:
 
 
 @pytest.fixture
-def query_tower(item_tower: ItemTower) -> QueryTower:
-    return QueryTower(item_tower, (Slot("hour", "category", 24),), DIM, hidden=(8,), dropout=0.0)
+def query_tower(item_tower: ItemTower) -> PooledTower:
+    return PooledTower(item_tower, (Slot("hour", "category", 24),), DIM, hidden=(8,), dropout=0.0)
 
 
 def request(rows: list[list[int]], ages: list[list[int]], values: list[list[float]]) -> dict[str, tf.Tensor]:
@@ -76,32 +76,32 @@ def test_without_features_the_id_is_the_vector() -> None:
     np.testing.assert_array_equal(tower(tf.constant([0, 1])), tf.gather(tower.trainable_weights[0], [1, 0]))
 
 
-def test_padding_changes_nothing(query_tower: QueryTower) -> None:
+def test_padding_changes_nothing(query_tower: PooledTower) -> None:
     bare = request([[1, 0]], [[3, 9]], [[4.0, 2.0]])
     # What lies in the padded places must not matter, whatever it is.
     padded = request([[1, 0, PAD, PAD]], [[3, 9, 0, 7]], [[4.0, 2.0, 0.0, 99.0]])
     np.testing.assert_allclose(query_tower(padded), query_tower(bare), rtol=1e-5, atol=1e-6)
 
 
-def test_requests_of_a_batch_are_apart(query_tower: QueryTower) -> None:
+def test_requests_of_a_batch_are_apart(query_tower: PooledTower) -> None:
     batch = request([[1, 0], [2, PAD], [PAD, PAD]], [[3, 9], [5, 0], [0, 0]], [[4.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
     alone = [query_tower({name: value[place : place + 1] for name, value in batch.items()})[0] for place in range(3)]
     np.testing.assert_allclose(query_tower(batch), alone, rtol=1e-5, atol=1e-6)
 
 
-def test_an_empty_history_is_finite(query_tower: QueryTower) -> None:
+def test_an_empty_history_is_finite(query_tower: PooledTower) -> None:
     vectors = query_tower(request([[PAD, PAD]], [[0, 0]], [[0.0, 0.0]]))
     assert vectors.shape == (1, DIM)
     assert np.isfinite(vectors).all()
 
 
-def test_a_history_of_no_length_is_finite(query_tower: QueryTower) -> None:
+def test_a_history_of_no_length_is_finite(query_tower: PooledTower) -> None:
     query_tower(request([[0]], [[1]], [[1.0]]))  # builds the layers
     empty = {name: value[:, :0] if name != "hour" else value for name, value in request([[0]], [[1]], [[1.0]]).items()}
     assert np.isfinite(query_tower(empty)).all()
 
 
-def test_ages_and_values_of_the_history_matter(query_tower: QueryTower) -> None:
+def test_ages_and_values_of_the_history_matter(query_tower: PooledTower) -> None:
     one = query_tower(request([[1, 0]], [[1, 20]], [[1.0, 1.0]]))
     older = query_tower(request([[1, 0]], [[20, 1]], [[1.0, 1.0]]))
     dearer = query_tower(request([[1, 0]], [[1, 20]], [[1.0, 5.0]]))

@@ -5,7 +5,8 @@ import tf_keras as keras
 
 from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
-from components.models.towers import ItemTower, QueryTower
+from components.models.softmax import InBatchSoftmax
+from components.models.towers import ItemTower, PooledTower
 from components.models.two_tower import TwoTower
 from components.training.recall import without_rows
 
@@ -17,14 +18,16 @@ def _seeded() -> None:
     keras.utils.set_random_seed(11)
 
 
-def make_model(item_count: int, dim: int = 4) -> TwoTower:
+def make_model(frequency: list[float], dim: int = 4) -> TwoTower:
+    item_count = len(frequency)
     facts = ItemFacts([f"i{row}" for row in range(item_count)], (), {}, np.ones(item_count, bool))
     items = ItemTower(ItemTable(facts), dim, hidden=(), id_dropout=0.0, dropout=0.0)
     slots = (Slot("group", "category", GROUPS),)
-    return TwoTower(QueryTower(items, slots, dim, hidden=(16,), dropout=0.0), items)
+    loss = InBatchSoftmax(items, tf.constant([*frequency, 0.0]), 0)
+    return TwoTower(PooledTower(items, slots, dim, hidden=(16,), dropout=0.0), items, loss)
 
 
-def pairs(rows: list[int], groups: list[int], probs: list[float], weights: list[float]) -> dict[str, tf.Tensor]:
+def pairs(rows: list[int], groups: list[int], weights: list[float]) -> dict[str, tf.Tensor]:
     """Requests of a group without a history, and the item that each led to."""
     none = np.full((len(rows), 1), PAD)
     return {
@@ -33,23 +36,18 @@ def pairs(rows: list[int], groups: list[int], probs: list[float], weights: list[
         "history_value": tf.constant(none * 0, tf.float32),
         "group": tf.constant(groups, tf.int64),
         "item_row": tf.constant(rows, tf.int32),
-        "item_prob": tf.constant(probs, tf.float32),
         "weight": tf.constant(weights, tf.float32),
     }
 
 
-def loss_by_hand(model: TwoTower, batch: dict[str, tf.Tensor]) -> float:
+def loss_by_hand(model: TwoTower, batch: dict[str, tf.Tensor], frequency: list[float]) -> float:
     """Σ w_i · (log Σ_j exp(s_ij) − s_ii) / Σ w_i, s_ij = q_i · v_j − log Q_j, over the j that are i or of another item."""
     queries, items = model.query_tower(batch).numpy(), model.item_tower(batch["item_row"]).numpy()
     rows, weights = batch["item_row"].numpy(), batch["weight"].numpy()
     total = 0.0
     for i, query in enumerate(queries):
-        scores = [
-            query @ item - np.log(prob)
-            for j, (item, prob) in enumerate(zip(items, batch["item_prob"].numpy(), strict=True))
-            if i == j or rows[i] != rows[j]
-        ]
-        own = query @ items[i] - np.log(batch["item_prob"].numpy()[i])
+        scores = [query @ item - np.log(frequency[rows[j]]) for j, item in enumerate(items) if i == j or rows[i] != rows[j]]
+        own = query @ items[i] - np.log(frequency[rows[i]])
         total += weights[i] * (np.log(np.sum(np.exp(scores))) - own)
     return total / max(weights.sum(), 1)
 
@@ -64,40 +62,41 @@ def loss_by_hand(model: TwoTower, batch: dict[str, tf.Tensor]) -> float:
     ],
 )
 def test_loss_is_the_corrected_softmax(rows: list[int], weights: list[float]) -> None:
-    model = make_model(item_count=3)
-    batch = pairs(rows, [0, 1, 1], [(0.5, 0.3, 0.2)[row] for row in rows], weights)
-    np.testing.assert_allclose(model.compute_loss(batch), loss_by_hand(model, batch), rtol=1e-5, atol=1e-6)
+    frequency = [0.5, 0.3, 0.2]
+    model = make_model(frequency)
+    batch = pairs(rows, [0, 1, 1], weights)
+    np.testing.assert_allclose(model.compute_loss(batch), loss_by_hand(model, batch, frequency), rtol=1e-5, atol=1e-6)
 
 
 def test_frequent_items_are_corrected_down() -> None:
     """With equal scores of 0 the loss is known: log(Σ_j 1/Q_j · Q_i), for Q = (0.8, 0.2) log(1 + 4) and log(1 + 1/4)."""
-    model = make_model(item_count=2)
-    batch = pairs([0, 1], [0, 1], [0.8, 0.2], [1.0, 1.0])
+    model = make_model([0.8, 0.2])
+    batch = pairs([0, 1], [0, 1], [1.0, 1.0])
     model.compute_loss(batch)  # builds the layers
     model.item_tower.set_weights([np.zeros_like(each) for each in model.item_tower.get_weights()])
     np.testing.assert_allclose(model.compute_loss(batch), (np.log(5) + np.log(1.25)) / 2, rtol=1e-5)
 
 
 def test_a_pair_of_weight_zero_is_still_a_negative() -> None:
-    model = make_model(item_count=3)
-    alone = pairs([0, 0], [0, 1], [0.5, 0.5], [1.0, 0.0])  # the same item is no negative
-    beside = pairs([0, 1], [0, 1], [0.5, 0.3], [1.0, 0.0])
+    model = make_model([0.5, 0.3, 0.2])
+    alone = pairs([0, 0], [0, 1], [1.0, 0.0])  # the same item is no negative
+    beside = pairs([0, 1], [0, 1], [1.0, 0.0])
     np.testing.assert_allclose(model.compute_loss(alone), 0.0, atol=1e-6)
     assert model.compute_loss(beside) > 0.1
-    without = pairs([0, 1], [0, 1], [0.5, 0.3], [0.0, 0.0])
+    without = pairs([0, 1], [0, 1], [0.0, 0.0])
     np.testing.assert_array_equal(model.compute_loss(without), 0.0)
 
 
 def test_a_checkerboard_is_learnt_perfectly() -> None:
     """Group 0 takes the even items, group 1 the odd ones: afterwards each group's best four of eight are its own."""
-    model = make_model(ITEMS)
+    model = make_model([1 / ITEMS] * ITEMS)
     rng = np.random.default_rng(7)
     groups = rng.integers(0, GROUPS, 1_024)
     rows = 2 * rng.integers(0, ITEMS // 2, 1_024) + groups
-    batch = pairs(list(rows), list(groups), [1 / ITEMS] * 1_024, [1.0] * 1_024)
+    batch = pairs(list(rows), list(groups), [1.0] * 1_024)
     model.compile(optimizer=keras.optimizers.legacy.Adam(0.05))
     model.fit(tf.data.Dataset.from_tensor_slices(batch).batch(128), epochs=5, verbose=0)
-    asked = pairs([0, 0], [0, 1], [1.0, 1.0], [1.0, 1.0])
+    asked = pairs([0, 0], [0, 1], [1.0, 1.0])
     scores = model.query_tower(asked) @ tf.transpose(model.item_tower(tf.range(ITEMS)))
     best = tf.math.top_k(scores, k=4).indices.numpy()
     assert [set(each) for each in best] == [{0, 2, 4, 6}, {1, 3, 5, 7}]

@@ -193,8 +193,6 @@ def reference(made: Any, sampled: str | None) -> list[Row]:
     rows = [row for row in events if row["type"] == sampled or (sampled is None and row["type"] in TYPES)]
     moments = [row["timestamp_ms"] for row in rows]  # ascending
     eval_from, test_from = moments[len(rows) * 8 // 10], moments[len(rows) * 9 // 10]
-    trained = [row for row in events if row["type"] in TYPES and row["timestamp_ms"] < eval_from]
-    counted = {item: 1 + sum(row["item_id"] == item for row in trained) for item in items}
     found = []
     for row in rows:
         past, moment = before(events, row), row["timestamp_ms"]
@@ -220,7 +218,6 @@ def reference(made: Any, sampled: str | None) -> list[Row]:
             "tags": item["tags"] or [],
             "brand": [item["brand"] or ""],
             "released": [] if item["released"] is None else [item["released"] / 86_400_000],  # a moment
-            "item_prob": [counted[row["item_id"]] / sum(counted.values())],
             "split": "test" if moment >= test_from else "eval" if moment >= eval_from else "train",
         }
         weights = {f"weight_{name}": [1.0] for name in made.config.dataset.tasks}
@@ -242,7 +239,7 @@ def place(row: Row) -> tuple[Any, ...]:
 def assert_same(found: list[Row], wanted: list[Row]) -> None:
     assert len(found) == len(wanted)
     for ours, theirs in zip(sorted(found, key=place), sorted(wanted, key=place), strict=True):
-        assert set(ours) - {"negative_item_id", "negative_prob"} == set(theirs)
+        assert set(ours) - {"negative_item_id", "negative_prob", "window_end"} == set(theirs)
         for name, value in theirs.items():
             assert ours[name] == (pytest.approx(value, rel=1e-6) if value and isinstance(value[0], float) else value), name
 
@@ -266,13 +263,13 @@ def test_impressions_with_joined_outcomes(make: Callable, seed: int) -> None:
 
 
 def test_the_future_changes_nothing(make: Callable) -> None:
-    """Samples of a log that ends early are those of the whole log up to there, but for split and frequencies."""
+    """Samples of a log that ends early are those of the whole log up to there, but for split and windows."""
     events = random_log(7, 300)
     middle = sorted(row["ms"] for row in events)[150]
     cut = [row for row in events if row["ms"] < middle]
 
     def features(made: Any) -> list[Row]:
-        later = {"split", "item_prob", "negative_item_id", "negative_prob"}
+        later = {"split", "window_end", "negative_item_id", "negative_prob"}
         rows = sorted((row for row in made.all if row["timestamp_ms"][0] < middle), key=place)
         return [{name: value for name, value in row.items() if name not in later} for row in rows]
 

@@ -84,9 +84,9 @@ def test_the_history_is_padded_and_cut_at_its_length(shop: Any) -> None:
 
 
 def test_ids_and_times_are_left_alone(shop: Any) -> None:
-    made = one(shop, user_id="ü1", item_id="i9", timestamp_ms=1_700_000_000_123, item_prob=0.125)
+    made = one(shop, user_id="ü1", item_id="i9", timestamp_ms=1_700_000_000_123, window_end=1)
     assert (made[names.USER_ID].decode(), made[names.ITEM_ID]) == ("ü1", b"i9")
-    assert (int(made[names.TIMESTAMP]), float(made[names.ITEM_PROB])) == (1_700_000_000_123, 0.125)
+    assert (int(made[names.TIMESTAMP]), int(made[names.WINDOW_END])) == (1_700_000_000_123, 1)
 
 
 def test_labels_are_lists_where_negatives_are_drawn(shop: Any) -> None:

@@ -1,0 +1,94 @@
+"""The history as a sequence: each event attends to those before it, and each is learnt from.
+
+Kang, McAuley (2018), Self-Attentive Sequential Recommendation; blocks as in Xiong et al. (2020), On Layer Normalization
+in the Transformer Architecture (normalised before each layer, not after).
+"""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components.models.features import Features, FeatureVectors, Slot
+from components.models.items import PAD
+from components.models.pairs import Pairs
+from components.models.towers import FEATURE_DIM, ItemTower
+
+EXPANSION = 4  # of the dense layers within a block
+
+
+class SelfAttentionTower(keras.layers.Layer):
+    """User, context and history → vector, through blocks of causal self-attention over the item tower's vectors.
+
+    Place 0 is the latest event, as in the features, so an event attends to its own place and to those after it. The first
+    place without an event is where the history began: its state is what is known before any event. The state s_i of place i
+    is learnt to find the item at place i − 1, which came next, and that of place 0, to which the user and the context are
+    added, the item of the sample: a history of L events gives L + 1 things to learn for the cost of one pass.
+    """
+
+    def __init__(
+        self, items: ItemTower, slots: tuple[Slot, ...], dim: int, length: int, blocks: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__(name="query_tower")
+        self._items, self._dim, self._dropout = items, dim, dropout
+        self._slots = FeatureVectors(slots, FEATURE_DIM)
+        # Starts at nothing: of all that is learnt only the last place of each sample has a user and a context.
+        self._mix = keras.layers.Dense(dim, kernel_initializer="zeros", name="mix")
+        self._places = self.add_weight("places", [length + 1, dim], initializer=keras.initializers.RandomNormal(stddev=0.05))
+        self._start = self.add_weight("start", [dim], initializer=keras.initializers.RandomNormal(stddev=0.05))
+        self._blocks = [_Block(dim, heads, dropout, name=f"block_{number}") for number in range(blocks)]
+        self._norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
+
+    def call(self, features: Features, training: bool = False) -> tf.Tensor:
+        """float32 [batch, dim]."""
+        return self._with_context(self._states(features["history_row"], training)[:, 0], features)
+
+    def training_pairs(self, inputs: Features) -> Pairs:
+        """Every place whose next item is known; inner places count as much as samples."""
+        past = inputs["history_row"]
+        states = self._states(past, training=True)
+        latest = self._with_context(states[:, 0], inputs)
+        queries = tf.concat([latest[:, tf.newaxis], states[:, 1 : tf.shape(past)[1] + 1]], axis=1)
+        rows = tf.concat([inputs["item_row"][:, tf.newaxis], past], axis=1)
+        inner = tf.cast((past != PAD) & (past < self._items.count), tf.float32)
+        weight = tf.concat([inputs["weight"][:, tf.newaxis], inner], axis=1)
+        kept = tf.where(weight > 0)
+        return Pairs(tf.gather_nd(queries, kept), tf.gather_nd(rows, kept), tf.gather_nd(weight, kept))
+
+    def _states(self, past: tf.Tensor, training: bool) -> tf.Tensor:
+        """float32 [batch, length + 1, dim] from int32 [batch, length]; those after the history's beginning mean nothing."""
+        batch, length = tf.shape(past)[0], tf.shape(past)[1]
+        past = tf.concat([past, tf.fill([batch, 1], PAD)], axis=1)
+        present = past != PAD
+        count = tf.reduce_sum(tf.cast(present, tf.int32), axis=1)
+        begins = tf.range(length + 1) == count[:, tf.newaxis]
+        distinct, place = tf.unique(tf.reshape(past, [-1]))
+        vectors = tf.gather(self._items(distinct, training=training), place)
+        x = tf.reshape(vectors, [batch, length + 1, self._dim]) * self._dim**0.5
+        x = tf.where(present[..., tf.newaxis], x, self._start) + self._places[: length + 1]
+        if training:
+            x = tf.nn.dropout(x, self._dropout)
+        earlier = tf.range(length + 1)[:, tf.newaxis] <= tf.range(length + 1)
+        mask = earlier & (present | begins)[:, tf.newaxis] | tf.eye(length + 1, dtype=tf.bool)
+        for block in self._blocks:
+            x = block(x, mask, training=training)
+        return self._norm(x)
+
+    def _with_context(self, states: tf.Tensor, features: Features) -> tf.Tensor:
+        return states + self._mix(self._slots(features))
+
+
+class _Block(keras.layers.Layer):
+    """x + attention(norm(x)), then x + dense(norm(x))."""
+
+    def __init__(self, dim: int, heads: int, dropout: float, name: str) -> None:
+        super().__init__(name=name)
+        self._attend = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
+        self._before_attention = keras.layers.LayerNormalization(epsilon=1e-6)
+        self._before_dense = keras.layers.LayerNormalization(epsilon=1e-6)
+        self._widen = keras.layers.Dense(EXPANSION * dim, activation="gelu")
+        self._narrow = keras.layers.Dense(dim)
+        self._drop = keras.layers.Dropout(dropout)
+
+    def call(self, x: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
+        normed = self._before_attention(x)
+        x += self._drop(self._attend(normed, normed, attention_mask=mask, training=training), training=training)
+        return x + self._drop(self._narrow(self._widen(self._before_dense(x))), training=training)
