@@ -53,7 +53,8 @@ def run_fn(fn_args: Any) -> None:
         batches = training_batches(blocks, settings.batch_size, settings.seed)
         train(
             model,
-            batches.map(lambda batch: _with_candidates(batch, settings.negatives), tf.data.AUTOTUNE),
+            # One after the other, for the same draws in every run.
+            batches.map(lambda batch: _with_candidates(batch, settings.negatives)).prefetch(tf.data.AUTOTUNE),
             measure=lambda: ndcg_of(model, held_out, tasks, context.config),
             metric="ndcg_at_10",
             settings=settings,

@@ -44,12 +44,15 @@ def transformed(
 
 
 def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Full batches in a new order each epoch."""
+    """Full batches in a new order each epoch, the same orders in every run.
+
+    That is why blocks are permuted one after the other: side by side they would take what the generator gives in any order.
+    """
 
     def permute(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         rows = tf.shape(next(iter(block.values())))[0]
         order = tf.random.shuffle(tf.range(rows))
         return {name: tf.gather(value, order) for name, value in block.items()}
 
-    mixed = blocks.shuffle(BLOCKS_SHUFFLED, seed=seed).map(permute, num_parallel_calls=tf.data.AUTOTUNE)
+    mixed = blocks.shuffle(BLOCKS_SHUFFLED, seed=seed).map(permute)
     return mixed.rebatch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 
 from components.training.inputs import training_batches, transformed
 
@@ -34,6 +35,15 @@ def test_the_rows_of_a_sample_stay_together() -> None:
 def test_epochs_differ_in_order() -> None:
     batches = training_batches(blocks(), 10, seed=3)
     assert epoch(batches) != epoch(batches)
+
+
+def test_the_orders_are_those_of_every_run() -> None:
+    runs = []
+    for _ in range(5):
+        keras.utils.set_random_seed(1)
+        batches = training_batches(blocks(), 10, seed=3)
+        runs.append([epoch(batches), epoch(batches)])
+    assert all(run == runs[0] for run in runs)
 
 
 def test_files_become_transformed_blocks(small_shop: Any, tmp_path: Any) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from components.config import PipelineConfig, load_settings
+from components.push.registry import Registry
 from components.storage.object_store import ENDPOINT, ObjectStore
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.node_spec import WEBHOOK_ENV
 from pipelines.kubeflow.settings import KubeflowSettings
-from tests.pipelines.conftest import shop_config, write_shop, written
+from tests.pipelines.conftest import go, shop_config, write_shop, written
 from tests.pipelines.kubeflow.launcher import Attempt, Launcher
 from tests.pipelines.kubeflow.object_store import CREDENTIALS, door, object_store
 
@@ -114,6 +115,16 @@ def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: p
         folder = tmp_path_factory.mktemp("pods")
         launcher = Launcher(compiled, settings.pipeline_root, folder, "run-1", before, started)
         yield Cluster(launcher, launcher.run(), settings.releases, killed_files, posted)
+
+
+@pytest.fixture(scope="session")
+def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """What a run on this machine makes of the same shop."""
+    data, workdir = tmp_path_factory.mktemp("local-data"), tmp_path_factory.mktemp("local-work")
+    write_shop(data)
+    run = go(data, workdir, shop_config())
+    assert run.error is None
+    return Registry(workdir / "releases")
 
 
 def kill_when_writing(attempt: Attempt, process: "subprocess.Popen[bytes]", files: list[str]) -> None:
