@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
 from components.config.settings import Settings
@@ -21,7 +21,9 @@ class SamplesConfig(Settings):
         default=None, description="event types that enter the user's history; default: all but impressions"
     )
     history_length: int = Field(default=50, ge=1, le=1000)
-    negatives: int = Field(default=4, ge=0, le=200, description="drawn for each positive where there are no impressions")
+    negatives: int = Field(
+        default=4, ge=0, le=200, description="drawn for each positive where there are no impressions: 0, or at least 2"
+    )
     negative_power: float = Field(default=0.75, ge=0, le=1, description="drawn in proportion to popularity ** power")
     impression_keep_share: float = Field(
         default=1.0,
@@ -36,6 +38,14 @@ class SamplesConfig(Settings):
     outcome_window_s: int = Field(default=86_400, gt=0, description="how long after an impression its outcome may come")
     split: SplitConfig = SplitConfig()
     seed: int = 17
+
+    @field_validator("negatives")
+    @classmethod
+    def _negatives_are_no_second_class(cls, negatives: int) -> int:
+        """TFMA takes two predictions of a sample for those of the two classes of one."""
+        if negatives == 1:
+            raise ValueError("found 1, wanted 0 or at least 2: TFMA cannot tell two candidates from two classes")
+        return negatives
 
 
 class ValidationConfig(Settings):

@@ -305,3 +305,28 @@ def test_one_request_by_hand(make: Callable) -> None:
     assert next_list["history_age_s"] == pytest.approx([399.999, 980.0, 990.0])
     assert next_list["history_value"] == [0.0, 9.0, 7.0]
     assert (next_list["user_count_buy"], next_list["user_count_view"]) == ([2.0], [1.0])
+
+
+def regular_log(lengths: dict[str, int]) -> list[Row]:
+    """Views of each user, a minute apart, of items in turn, and one late event of a bystander for the splits."""
+    views = [
+        {"user": user, "item": f"i{number % 10}", "ms": (START + 60 * number) * 1000, "kind": "view", "score": 1.0}
+        for user, length in lengths.items()
+        for number in range(length)
+    ]
+    others = [{"user": "u9", "item": "i0", "ms": (START + 100_000 + n) * 1000, "kind": "view", "score": 1.0} for n in range(40)]
+    return [{**row, "request": "r", "slot": 1, "device": "ios"} for row in (*views, *others)]
+
+
+@pytest.mark.parametrize("train_on", ["events", "windows"])
+def test_windows_hold_each_training_event_once(make: Callable, train_on: str) -> None:
+    lengths = {"u0": 1, "u1": LENGTH, "u2": LENGTH + 1, "u3": LENGTH + 2, "u4": 3 * (LENGTH + 1) + 1}
+    samples = {**SAMPLES, "train_on": train_on}
+    made = make({**DRAWN, "samples": samples}, events=regular_log(lengths), items=ITEMS, users=USERS)
+    train = [row for row in made.split("train") if row["user_id"][0] in lengths]
+    ends = [row for row in train if row["window_end"] == [1]]
+    assert len(train) == (len(ends) if train_on == "windows" else sum(lengths.values()))
+    for user, length in lengths.items():
+        held = [item for row in ends if row["user_id"] == [user] for item in (*row["item_id"], *row["history_item_id"])]
+        assert sorted(held) == sorted(f"i{number % 10}" for number in range(length))
+    assert sum(row["user_id"] in lengths for row in made.interactions) == sum(lengths.values())

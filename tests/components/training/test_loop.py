@@ -49,5 +49,20 @@ def test_goes_on_while_it_gets_better(tmp_path: Path) -> None:
     assert run(tmp_path, [0.1, 0.0, 0.2, 0.1], epochs=4, patience=2) == (3, [1, 2, 3, 4])
 
 
+def test_the_rate_falls_along_a_cosine(tmp_path: Path) -> None:
+    class Rate(Counter):
+        """Its loss is the rate of the epoch."""
+
+        def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"loss": self.optimizer.learning_rate}
+
+    settings = TrainingConfig(epochs=4, learning_rate=0.01, schedule="cosine")
+    batches = tf.data.Dataset.from_tensors(tf.zeros([1, 1]))
+    train(Rate(), batches, lambda: {"recall": 0.0}, "recall", settings, tmp_path)
+    rates = json.loads((tmp_path / HISTORY_FILE).read_text())["curves"]["loss"]
+    # (1 + cos(π epoch / 4)) / 2 is 1, 0.853553, 0.5, 0.146447.
+    np.testing.assert_allclose(rates, [0.01, 0.00853553, 0.005, 0.00146447], rtol=1e-5)
+
+
 def test_a_metric_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     assert run(tmp_path, [0.3, np.nan, np.nan, 0.9], epochs=4, patience=2) == (1, [1, 2, 3])
