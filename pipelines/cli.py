@@ -11,9 +11,17 @@ from rich.console import Console
 from components.config import load_config
 from pipelines.beam_profiles import LOCAL_BEAM, load_beam
 from pipelines.kubeflow.client.commands import app as kubeflow_app
-from pipelines.show import recommend_curl, show_answer, show_compiled, show_outcome, show_reply
+from pipelines.show import recommend_curl, show_answer, show_benchmark, show_compiled, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
-from pipelines.work import asked, asked_both, compile_for_kubeflow, gateway_request, run_and_report, serving_command
+from pipelines.work import (
+    asked,
+    asked_both,
+    benchmarked,
+    compile_for_kubeflow,
+    gateway_request,
+    run_and_report,
+    serving_command,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -199,6 +207,23 @@ def query(
         with quiet(log):
             answer = asked(workdir, user, count, url)
         typer.echo(json.dumps(answer.to_dict())) if as_json else show_answer(answer, Console())
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="ml-1m or amazon-beauty.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers have them, for the first time.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 1,
+    workdir: Annotated[Path | None, typer.Option(help="By default var/benchmarks/NAME.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the pipeline on a paper's data by the paper's protocol, and show the figures beside the published ones."""
+    place = workdir or Path("var/benchmarks") / name
+    log = place / "benchmark.log"
+    with failing_clearly(log):
+        with quiet(log) as console:
+            made = benchmarked(name, data, seeds, place, console, silent=as_json)
+        typer.echo(json.dumps(made)) if as_json else show_benchmark(made)
 
 
 @app.command()

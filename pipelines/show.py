@@ -34,6 +34,25 @@ def show_outcome(outcome: dict[str, Any]) -> None:
     console.print(f"{outcome['seconds']:.0f} s. Report: {outcome['report']}", markup=False)
 
 
+def show_benchmark(made: dict[str, Any]) -> None:
+    """Ours above, what was published below."""
+    console = Console(highlight=False, soft_wrap=True)
+    runs = f"{made['seeds']} seeds, mean ± standard deviation" if made["seeds"] > 1 else "one seed"
+    table = Table(title=f"{made['benchmark']}: {made['protocol']}; {runs}", title_justify="left")
+    metrics = list(next(iter(made["systems"].values())))
+    for name in ("system", *metrics):
+        table.add_column(name, justify="left" if name == "system" else "right")
+    for system, values in made["systems"].items():
+        shown = [f"{each['mean']:.4f}" + (f" ± {each['sd']:.4f}" if made["seeds"] > 1 else "") for each in values.values()]
+        table.add_row(system.replace("_", " "), *shown)
+    table.add_section()
+    for system, published in made["published"].items():
+        table.add_row(f"{system} (published)", *("" if each is None else f"{each:.4f}" for each in published.values()))
+    console.print(table)
+    console.print(f"Published: {made['source']}.", markup=False)
+    console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
+
+
 def show_compiled(made: dict[str, Any]) -> None:
     """What was compiled, where its things will lie, and what to do with it."""
     console = Console(highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from components.config import PipelineConfig, load_settings
 from components.errors import ConfigError, ServingError
 from components.push.registry import Registry, sha256, write_atomically
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
+from pipelines.benchmarks import figures, of_seeds, prepare, summary
 from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.nodes import NODES
@@ -55,6 +56,17 @@ def run_and_report(
     seconds = progress.stop()
     _refresh_report(workdir, page)
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
+
+
+def benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
+    """Run a benchmark with each seed, and sum up; a seed that has been run is not run again."""
+    config = prepare(name, data, console.print)
+    found = []
+    for seed, settings in of_seeds(config, seeds):
+        place = workdir / f"seed-{seed}"
+        run_and_report(settings, place, None, True, console, silent)
+        found.append(figures(place, seed))
+    return summary(name, found)
 
 
 def _refresh_report(workdir: Path, page: Path) -> None:

@@ -1,6 +1,7 @@
 """Interactions in the form of the sequential-recommendation papers: who had what, in order, and no moments.
 
-Two forms: ``user item`` on each line, a user's lines in order (SASRec's files), or ``user item item …``, a user a line (S3-Rec's).
+Two forms: ``user item`` on each line, a user's lines in order (as SASRec's files), or ``user item item …``, a user a line (as
+S3-Rec's).
 """
 
 import json
