@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,10 +109,11 @@ class Funnel:
         progress.timings_ms["waiting"] = _ms_since(arrived_s)
         with progress.stage("state"):
             user = self._user(request, progress)
-        inputs = self.release.form.inputs(user.user_id, now_ms, user.state, self.release.profile(user.user_id), request.context)
+        profile = self.release.profile(user.user_id)
+        inputs = self.release.form.inputs(user.user_id, now_ms, user.state, profile, request.context)
         left_out = self.release.rows({*user.seen, *request.exclude})
         with progress.stage("recall"):
-            candidates = self._candidates(request, user, inputs, left_out, progress)
+            candidates = self._candidates(request, user, profile, inputs, left_out, progress)
         with progress.stage("ranking"):
             ranked = self._ranked(candidates.rows, inputs, progress)
         items = self._reranked(ranked, candidates, Context(self.release, now_ms, request.count), progress)
@@ -147,7 +148,13 @@ class Funnel:
         return User(user_id, folded(state, events, self.release), [*seen, *(event.item_id for event in events)])
 
     def _candidates(
-        self, request: RecommendRequest, user: User, inputs: Inputs, left_out: NDArray[np.int32], progress: Progress
+        self,
+        request: RecommendRequest,
+        user: User,
+        profile: Mapping[str, Any],
+        inputs: Inputs,
+        left_out: NDArray[np.int32],
+        progress: Progress,
     ) -> Candidates:
         fitting = self.release.filter.passing(request.filters) if request.filters else None
         if request.candidates is not None:
@@ -162,7 +169,7 @@ class Funnel:
             rows = rows[shown if fitting is None else shown & fitting[rows]]
             return Candidates(rows, [("request",)] * len(rows))
         history = self.release.rows(user.state.item_id[::-1])
-        segment = self.release.segments.ranking(self.release.profile(user.user_id))
+        segment = self.release.segments.ranking(profile)
         known = Known(self._embedding(inputs, progress), history, left_out, fitting, segment)
         found = recall(self.release, known, self._settings.quotas, self.release.candidates)
         if len(found.rows) < request.count and fitting is None and self._ruled:

@@ -1,5 +1,6 @@
 """What the gateway counts and measures, for Prometheus. Times are in seconds; no label takes its values from clients."""
 
+import collections
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -66,9 +67,9 @@ class Metrics:
             self._fallbacks.labels(fallback.partition(":")[0]).inc()  # what follows may tell numbers
         for experiment, arm in reply.experiments.items():
             self._arms.labels(experiment, arm).inc()
+        for source, count in collections.Counter(source for item in reply.items for source in item.sources).items():
+            self._shown_items.labels(source).inc(count)
         for item in reply.items:
-            for source in item.sources:
-                self._shown_items.labels(source).inc()
             if item.score is not None:
                 self._shown_score.observe(item.score)
 

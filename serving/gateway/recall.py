@@ -122,8 +122,9 @@ def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int
         found[name] = rows[rows != MISSING]
     first = [rows[: quotas[name]] for name, rows in found.items()]
     rest = [rows[quotas[name] :] for name, rows in found.items()]
-    chosen = list(dict.fromkeys(np.concatenate([*first, *rest]).tolist()))[:wanted]
-    rows = np.array(chosen, np.int32)
+    in_turn = np.concatenate([*first, *rest]).astype(np.int32)
+    _, places = np.unique(in_turn, return_index=True)
+    rows = in_turn[np.sort(places)][:wanted]
     return Candidates(rows, _finders(rows, found, len(release.item_ids)))
 
 

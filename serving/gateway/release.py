@@ -134,23 +134,28 @@ class Release:
 
     def profile(self, user_id: str) -> dict[str, Any]:
         """The user's features; empty for one who is unknown."""
-        return self.users.get(user_id) or {}
+        return {name: value.as_py() for name, value in (self.users.get(user_id) or {}).items()}
 
     def snapshot(self, user_id: str) -> tuple[UserState, tuple[str, ...]] | None:
         """The user's state and all items had, as of the end of the release's log; None for one who is unknown."""
         kept = self.states.get(user_id)
         if kept is None:
             return None
-        types = np.array(kept["type"], np.int16)
-        total = np.array([kept[COUNT_PREFIX + name] for name in self.form.types], np.int64)
+        types = _listed(kept["type"], np.int16)
+        total = np.array([kept[COUNT_PREFIX + name].as_py() for name in self.form.types], np.int64)
         state = UserState(
-            item_id=np.array(kept["item_id"], object),
-            timestamp_ms=np.array(kept["timestamp_ms"], np.int64),
-            value=np.array(kept["value"], np.float32),
+            item_id=_listed(kept["item_id"], object),
+            timestamp_ms=_listed(kept["timestamp_ms"], np.int64),
+            value=_listed(kept["value"], np.float32),
             type=types,
             forgotten_counts=total - np.bincount(types, minlength=len(self.form.types)),
         )
-        return state, tuple(kept["seen_item_id"])
+        return state, tuple(_listed(kept["seen_item_id"], object))
+
+
+def _listed(scalar: pa.Scalar, dtype: Any) -> NDArray[Any]:
+    values: NDArray[Any] = scalar.values.to_numpy(zero_copy_only=False)
+    return values.astype(dtype)
 
 
 def newest_first(items: pa.Table) -> NDArray[np.int32]:

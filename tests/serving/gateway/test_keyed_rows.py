@@ -11,7 +11,7 @@ from serving.item_store import ItemChange
 
 def test_a_row_is_read_by_its_key() -> None:
     rows = KeyedRows.of(pa.table({"user_id": ["ann", "bob"], "age": [31.0, None]}), "user_id")
-    assert rows.get("bob") == {"user_id": "bob", "age": None}
+    assert {name: value.as_py() for name, value in (rows.get("bob") or {}).items()} == {"user_id": "bob", "age": None}
     assert rows.get("nobody") is None
 
 
