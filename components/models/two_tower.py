@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower, QueryTower
 
 
@@ -13,7 +14,8 @@ class TwoTower(tfrs.Model):
     """In-batch softmax with log-Q correction and accidental-hit removal.
 
     For a batch of pairs (q_i, v_i): loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q_j)[i], with Q_j the frequency of item j
-    among the training events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out.
+    among the training events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out. Where the batch is spread
+    over replicas, j runs over the pairs of all of them.
     """
 
     def __init__(self, query_tower: QueryTower, item_tower: ItemTower) -> None:
@@ -25,19 +27,19 @@ class TwoTower(tfrs.Model):
         )
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The mean loss of a batch.
+        """The mean loss of a batch; where it is spread over replicas, this one's share of it.
 
         Args:
           inputs: a request's features, ``item_row`` int32 [batch], ``item_prob`` and ``weight`` float32 [batch]; a weight of
             0 leaves a pair out as a positive, though its item still serves as a negative.
         """
         weight = inputs["weight"]
-        total = self._task(
+        loss = self._task(
             self.query_tower(inputs, training=training),
-            self.item_tower(inputs["item_row"], training=training),
+            rows_of_all(self.item_tower(inputs["item_row"], training=training)),
             sample_weight=weight,
-            candidate_sampling_probability=inputs["item_prob"],
-            candidate_ids=inputs["item_row"],
+            candidate_sampling_probability=rows_of_all(inputs["item_prob"]),
+            candidate_ids=rows_of_all(inputs["item_row"]),
             compute_metrics=False,
         )
-        return total / tf.maximum(tf.reduce_sum(weight), 1.0)
+        return loss / tf.maximum(total(tf.reduce_sum(weight)), 1.0)

@@ -7,6 +7,7 @@ best items by exact search.
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from components.models.towers import ItemTower, QueryTower
 from components.models.two_tower import TwoTower
 from components.schema import samples as names
 from components.training.context import TrainingContext
+from components.training.distribution import train_with_all
 from components.training.export import ModelExport, only
 from components.training.inputs import training_batches
 from components.training.loop import train
@@ -30,7 +32,10 @@ RECOMMENDED = 300
 
 
 def run_fn(fn_args: Any) -> None:
-    context = TrainingContext.of(fn_args, "RetrievalTrainer")
+    train_with_all(trained, fn_args, "RetrievalTrainer", "retrieval")
+
+
+def trained(context: TrainingContext) -> Callable[[], None]:
     settings = context.config.retrieval
     keras.utils.set_random_seed(settings.seed)
     table = ItemTable(context.item_facts)
@@ -48,7 +53,7 @@ def run_fn(fn_args: Any) -> None:
             settings=settings,
             run_folder=context.run_folder,
         )
-    save(model, table, context)
+    return partial(save, model, table, context)
 
 
 def _positives(context: TrainingContext, files: tuple[str, ...]) -> tf.data.Dataset:
