@@ -7,7 +7,6 @@ and catalogue rows → ``score``; ``evaluate`` serialized samples → each task'
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,10 @@ RECOMMENDED = 100
 
 
 def run_fn(fn_args: Any) -> None:
-    train_with_all(trained, fn_args, "RankingTrainer", "ranking")
+    train_with_all(train_and_save, fn_args, "RankingTrainer", "ranking")
 
 
-def trained(context: TrainingContext) -> Callable[[], None]:
+def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
     settings = context.config.ranking
     keras.utils.set_random_seed(settings.seed)
     recall = Recall(context.inputs["retrieval"])
@@ -51,7 +50,8 @@ def trained(context: TrainingContext) -> Callable[[], None]:
         recall.vectors_with_unknown,
         tuple(task.kind == "choice" for task in tasks),
     )
-    model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
+    with strategy.scope():
+        model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
@@ -65,7 +65,7 @@ def trained(context: TrainingContext) -> Callable[[], None]:
             run_folder=context.run_folder,
         )
     model.ranker.counters = counters.since(days, context.facts.eval_from_ms or 0)
-    return partial(save, model, recall, table, tasks, context)
+    save(model, recall, table, tasks, context)
 
 
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:

@@ -7,7 +7,6 @@ best items by exact search.
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +31,17 @@ RECOMMENDED = 300
 
 
 def run_fn(fn_args: Any) -> None:
-    train_with_all(trained, fn_args, "RetrievalTrainer", "retrieval")
+    train_with_all(train_and_save, fn_args, "RetrievalTrainer", "retrieval")
 
 
-def trained(context: TrainingContext) -> Callable[[], None]:
+def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
     settings = context.config.retrieval
     keras.utils.set_random_seed(settings.seed)
     table = ItemTable(context.item_facts)
     item_tower = ItemTower(table, settings.embedding_dim, settings.hidden, settings.id_dropout, settings.dropout)
     query_tower = QueryTower(item_tower, context.query_slots, settings.embedding_dim, settings.hidden, settings.dropout)
-    model = TwoTower(query_tower, item_tower)
+    with strategy.scope():
+        model = TwoTower(query_tower, item_tower)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _positives(context, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(512).cache()
@@ -53,7 +53,7 @@ def trained(context: TrainingContext) -> Callable[[], None]:
             settings=settings,
             run_folder=context.run_folder,
         )
-    return partial(save, model, table, context)
+    save(model, table, context)
 
 
 def _positives(context: TrainingContext, files: tuple[str, ...]) -> tf.data.Dataset:

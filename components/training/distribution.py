@@ -26,7 +26,7 @@ TF_CONFIG = "TF_CONFIG"
 CHIEF, WORKER = "chief", "worker"
 TOLD = ("transform_output", "train_files", "eval_files", "custom_config")  # of TFX's FnArgs, to the workers
 logger = logging.getLogger("winnow.training")
-Job = Callable[[TrainingContext], Callable[[], None]]  # trains in the scope of a strategy, and returns what saves outside of it
+Job = Callable[[TrainingContext, tf.distribute.Strategy], None]
 
 
 def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
@@ -41,7 +41,7 @@ def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
     context = TrainingContext.of(fn_args, node)
     settings: TrainingConfig = getattr(context.config, section)
     if settings.distribute == "none":
-        job(context)()
+        job(context, tf.distribute.get_strategy())
         return
     strategy = tf.distribute.MirroredStrategy() if settings.distribute == "mirrored" else joined(CHIEF)
     replicas = strategy.num_replicas_in_sync
@@ -53,8 +53,7 @@ def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
     told = {"job": [job.__module__, job.__name__], "node": node, **{name: getattr(fn_args, name) for name in TOLD}}
     with strategy.scope():
         chiefs(json.dumps(told))
-        save = job(context)
-    save()
+    job(context, strategy)
 
 
 def train_as_told(folder: Path) -> None:
@@ -66,15 +65,14 @@ def train_as_told(folder: Path) -> None:
     Raises:
       ConfigError: the environment is not that of a worker.
     """
-    with joined(WORKER).scope():
+    strategy = joined(WORKER)
+    with strategy.scope():
         told = json.loads(chiefs(""))
-        module, name = told.pop("job")
-        logger.info("training with the chief: %s", module)
-        context = TrainingContext.of(
-            SimpleNamespace(**told, serving_model_dir=str(folder / "model"), model_run_dir=str(folder / "run")), told["node"]
-        )
-        save = getattr(importlib.import_module(module), name)(context)
-    save()
+    module, name = told.pop("job")
+    logger.info("training with the chief: %s", module)
+    arguments = SimpleNamespace(**told, serving_model_dir=str(folder / "model"), model_run_dir=str(folder / "run"))
+    job: Job = getattr(importlib.import_module(module), name)
+    job(TrainingContext.of(arguments, told["node"]), strategy)
 
 
 def chiefs(message: str) -> str:

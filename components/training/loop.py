@@ -50,17 +50,18 @@ def train(
     """Fit ``model``, leave it with its best weights, write TensorBoard logs and ``history.json``.
 
     Args:
-      batches: of all replicas of the strategy in whose scope this is called, the same on each worker.
+      batches: of all replicas of the strategy in whose scope the model was made; the same on each worker.
       measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
     """
-    strategy = tf.distribute.get_strategy()
+    strategy = model.distribute_strategy
     steps = None
     if strategy.num_replicas_in_sync > 1:
         # Keras must know how many batches a distributed epoch has; counting them fills the cache that the first epoch reads.
         steps = int(batches.reduce(np.int64(0), lambda count, _: count + 1))
         endless = batches.repeat()
         batches = strategy.distribute_datasets_from_function(lambda place: part_of(endless, place, settings.batch_size))
-    model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+    with strategy.scope():
+        model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
     history = model.fit(
         batches,
         epochs=settings.epochs,
