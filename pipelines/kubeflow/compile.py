@@ -53,6 +53,7 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     arguments = ["--executor_input", "{{$}}", "--pipeline", config.name]
     spec = specs.with_exit_handler(spec, EXIT_HANDLER, {"command": EXIT_ENTRYPOINT, "args": arguments})
     spec = specs.with_containers(spec, lambda node: container(node, settings))
+    spec["defaultPipelineRoot"] = settings.pipeline_root  # TFX leaves it to whoever makes a run
     if config.description:
         spec["pipelineInfo"]["description"] = config.description
     executors = {specs.executor_of(node): pod(node, settings) for node in (*NODES, EXIT_HANDLER)}
