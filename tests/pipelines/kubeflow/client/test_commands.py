@@ -83,7 +83,7 @@ def test_what_the_settings_say_of_runs_goes_with_a_run(
     package = ["--package", str(tmp_path / "work" / "pipeline.yaml"), "--cron", "0 3 * * *"]
     code, out, err = winnow(environment, "schedule", *package, "--service-account", "other", "--json")
     assert (code, err) == (0, "")
-    [scheduled] = api.recurring_runs.values()
+    [scheduled] = api.recurring.values()
     assert (scheduled.runtime_config.pipeline_root, scheduled.service_account) == ("s3://elsewhere/root", "other")
 
 
