@@ -153,6 +153,7 @@ def test_default_overrides_that_the_config_does_not_take_are_refused() -> None:
 )
 def test_what_nodes_do_not_share_is_refused(changes: dict, config_changes: dict, said: str, settings: KubeflowSettings) -> None:
     config = parse_config(json.dumps({**json.loads(read(CONFIG).model_dump_json()), **config_changes}), origin="test")
-    asked = KubeflowSettings.model_validate({**settings.model_dump(exclude_unset=True), **changes})
+    reached = {"sources": "s3://winnow/infra/config"}  # from where the config's ../../var/data stays inside the bucket
+    asked = KubeflowSettings.model_validate({**settings.model_dump(exclude_unset=True), **reached, **changes})
     with pytest.raises(ConfigError, match=said):
         compile_pipeline(config, asked)
