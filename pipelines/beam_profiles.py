@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from components.config import load_settings
 from components.config.settings import Settings
@@ -77,8 +77,19 @@ class ClusterBeam(Settings):
             )
 
 
+def _no_dataflow(value: object) -> object:
+    """Told apart from a misspelt profile, since Beam has it, and TFX's own nodes could do with it."""
+    if isinstance(value, dict) and value.get("profile") == "dataflow":
+        raise ValueError(
+            "profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and BulkRecommender "
+            "write files by path, and Dataflow's workers mount no volume that a node has too; wanted local, or flink or spark "
+            "with a shared volume (infra/config/beam)"
+        )
+    return value
+
+
 LOCAL_BEAM = LocalBeam()
-BeamProfile = Annotated[LocalBeam | ClusterBeam, Field(discriminator="profile")]
+BeamProfile = Annotated[LocalBeam | ClusterBeam, Field(discriminator="profile"), BeforeValidator(_no_dataflow)]
 
 
 class BeamFile(Settings):

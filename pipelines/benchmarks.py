@@ -39,8 +39,6 @@ class Benchmark:
 
 
 LEAVE_LAST_OUT = "each user's last item is wanted, among all that the user has not had; learnt from all but the last two"
-    "each user's last item is wanted, among the whole catalogue without what the user had; one run learns from the rest"
-)
 BENCHMARKS: Mapping[str, Benchmark] = {
     "ml-1m": Benchmark(
         sequences="ml-1m.txt",

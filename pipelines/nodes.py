@@ -7,3 +7,5 @@ NODES = (
 )  # fmt: skip
 # They look up what lies outside the pipeline: the source files, the releases.
 LOOKING_UP = ("Ingest", "LastRelease")
+# They read the registry of releases, or write to it.
+READING_RELEASES = ("LastRelease", "Baseline", "FunnelEvaluator", "Pusher")

@@ -69,6 +69,11 @@ class TrainingConfig(Settings):
     )
     patience: int = Field(default=3, ge=1, description="epochs without a better validation metric before stopping")
     seed: int = 17
+    distribute: Literal["none", "mirrored", "multi_worker"] = Field(
+        default="none",
+        description="train on one device, on all GPUs of the machine, or with the workers that the environment's TF_CONFIG "
+        "names, each with a part of every batch (tf.distribute)",
+    )
 
 
 class RetrievalConfig(TrainingConfig):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.replicas import total as total_of_replicas
+
 
 @dataclass(frozen=True)
 class Task:
@@ -40,7 +42,7 @@ class MultiTaskRanker(keras.Model):
         return {"loss": total, **losses}
 
     def losses_of(self, logits: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Each task's mean loss over the samples that observed it.
+        """Each task's mean loss over the samples that observed it; where a batch is spread over replicas, this one's share.
 
         Args:
           logits: float32 [batch, n, num_tasks].
@@ -62,7 +64,9 @@ class MultiTaskRanker(keras.Model):
                 loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=of_task[:, 0])
             else:
                 loss = tf.square(label - of_task[:, 0])
-            losses[f"loss_{task.name}"] = tf.reduce_sum(loss * weight) / tf.maximum(tf.reduce_sum(weight), 1.0)
+            losses[f"loss_{task.name}"] = tf.reduce_sum(loss * weight) / tf.maximum(
+                total_of_replicas(tf.reduce_sum(weight)), 1.0
+            )
         return losses
 
 

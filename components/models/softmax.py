@@ -1,4 +1,4 @@
-"""Losses of recall: the item that came next, told from others."""
+"""Losses of recall: the item that came next, told from others. Where a batch is spread over replicas, each gives its share."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,6 +7,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from components.models.pairs import Pairs
+from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
 
 
@@ -14,7 +15,8 @@ class InBatchSoftmax:
     """Told from the other items of the batch, with log-Q correction and without accidental hits.
 
     loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q_j)[i] / Σ_i w_i, with Q_j the frequency of item j among the training
-    events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out. Costs the square of the batch.
+    events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out. Where the batch is
+    spread over replicas, j runs over the pairs of all of them. Costs the square of the batch.
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:
@@ -25,15 +27,15 @@ class InBatchSoftmax:
         )
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        total = self._task(
+        loss = self._task(
             pairs.queries,
-            self._items(pairs.rows, training=True),
+            rows_of_all(self._items(pairs.rows, training=True)),
             sample_weight=pairs.weight,
-            candidate_sampling_probability=tf.gather(self._frequency, pairs.rows),
-            candidate_ids=pairs.rows,
+            candidate_sampling_probability=rows_of_all(tf.gather(self._frequency, pairs.rows)),
+            candidate_ids=rows_of_all(pairs.rows),
             compute_metrics=False,
         )
-        return total / tf.maximum(tf.reduce_sum(pairs.weight), 1.0)
+        return loss / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
 
 
 class FullSoftmax:
@@ -68,7 +70,7 @@ class SampledSoftmax:
 
 
 def _mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(losses * weight) / tf.maximum(tf.reduce_sum(weight), 1.0)
+    return tf.reduce_sum(losses * weight) / tf.maximum(total(tf.reduce_sum(weight)), 1.0)
 
 
 Loss = Callable[[Pairs], tf.Tensor]

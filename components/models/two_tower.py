@@ -31,7 +31,7 @@ class TwoTower(tfrs.Model):
         self._loss = loss
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The mean loss of a batch.
+        """The mean loss of a batch; where it is spread over replicas, this one's share of it.
 
         Args:
           inputs: a request's features, ``item_row`` int32 [batch] and ``weight`` float32 [batch].

@@ -20,8 +20,9 @@ from components.models.multi_task import MultiTaskRanker, Task, combined_score, 
 from components.models.rankers import RANKERS, RankerParts
 from components.schema import samples as names
 from components.training.context import TrainingContext
+from components.training.distribution import train_with_all
 from components.training.export import ModelExport, only
-from components.training.inputs import training_batches
+from components.training.inputs import training_batches, with_seeds
 from components.training.loop import train
 from components.training.recall import Recall
 from components.training.signature import EXCLUDED, query_signature, recommend_signature
@@ -31,7 +32,10 @@ RECOMMENDED = 100
 
 
 def run_fn(fn_args: Any) -> None:
-    context = TrainingContext.of(fn_args, "RankingTrainer")
+    train_with_all(train_and_save, fn_args, "RankingTrainer", "ranking")
+
+
+def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
     settings = context.config.ranking
     keras.utils.set_random_seed(settings.seed)
     recall = Recall(context.inputs["retrieval"])
@@ -46,15 +50,15 @@ def run_fn(fn_args: Any) -> None:
         recall.vectors_with_unknown,
         tuple(task.kind == "choice" for task in tasks),
     )
-    model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
+    with strategy.scope():
+        model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
-        batches = training_batches(blocks, settings.batch_size, settings.seed)
+        batches = with_seeds(training_batches(blocks, settings.batch_size, settings.seed), settings.seed + 1)
         train(
             model,
-            # One after the other, for the same draws in every run.
-            batches.map(lambda batch: _with_candidates(batch, settings.negatives)).prefetch(tf.data.AUTOTUNE),
+            batches.map(lambda batch, seed: _with_candidates(batch, settings.negatives, seed), tf.data.AUTOTUNE),
             measure=lambda: ndcg_of(model, held_out, tasks, context.config),
             metric="ndcg_at_10",
             settings=settings,
@@ -94,7 +98,7 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) ->
     return blocks.rebatch(recall.rows_at_once).map(with_recall, num_parallel_calls=2)
 
 
-def _with_candidates(batch: dict[str, tf.Tensor], negatives: int) -> dict[str, tf.Tensor]:
+def _with_candidates(batch: dict[str, tf.Tensor], negatives: int, seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Adds ``candidate_row`` [batch, n]: the sample's item, then some of what recall returns, drawn anew each epoch.
 
     The negatives are uniform among recall's candidates, so a positive that recall did not return would be told from them
@@ -104,7 +108,8 @@ def _with_candidates(batch: dict[str, tf.Tensor], negatives: int) -> dict[str, t
     if "recall_row" not in batch:
         return {**batch, "candidate_row": item}
     recalled = batch["recall_row"]
-    chosen = tf.random.uniform([tf.shape(recalled)[0], negatives], maxval=tf.shape(recalled)[1], dtype=tf.int32)
+    shape = [tf.shape(recalled)[0], negatives]
+    chosen = tf.random.stateless_uniform(shape, seed, maxval=tf.shape(recalled)[1], dtype=tf.int32)
     returned = tf.cast(tf.reduce_any(recalled == item, axis=1), tf.float32)
     candidates = tf.concat([item, tf.gather(recalled, chosen, batch_dims=1)], axis=1)
     return {**batch, "candidate_row": candidates, "returned": returned}

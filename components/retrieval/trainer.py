@@ -21,6 +21,7 @@ from components.models.towers import ItemTower, PooledTower
 from components.models.two_tower import QueryTower, TwoTower
 from components.schema import samples as names
 from components.training.context import TrainingContext
+from components.training.distribution import train_with_all
 from components.training.export import ModelExport, only
 from components.training.inputs import training_batches
 from components.training.loop import train
@@ -32,11 +33,15 @@ RECOMMENDED = 300
 
 
 def run_fn(fn_args: Any) -> None:
-    context = TrainingContext.of(fn_args, "RetrievalTrainer")
+    train_with_all(train_and_save, fn_args, "RetrievalTrainer", "retrieval")
+
+
+def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
     settings = context.config.retrieval
     keras.utils.set_random_seed(settings.seed)
     table = ItemTable(context.item_facts)
-    model = two_tower(context, table)
+    with strategy.scope():
+        model = two_tower(context, table)
     with tempfile.TemporaryDirectory() as scratch:
         windows = settings.query_tower == "self_attention"
         blocks = _positives(context, context.train_files, windows).cache(str(Path(scratch) / "train"))

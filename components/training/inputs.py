@@ -44,15 +44,29 @@ def transformed(
 
 
 def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Full batches in a new order each epoch, the same orders in every run.
+    """Full batches in a new order each epoch, the same order wherever the blocks and the seed are the same."""
 
-    That is why blocks are permuted one after the other: side by side they would take what the generator gives in any order.
-    """
-
-    def permute(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def permute(block: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = tf.shape(next(iter(block.values())))[0]
-        order = tf.random.shuffle(tf.range(rows))
+        order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
         return {name: tf.gather(value, order) for name, value in block.items()}
 
-    mixed = blocks.shuffle(BLOCKS_SHUFFLED, seed=seed).map(permute)
+    mixed = with_seeds(blocks.shuffle(BLOCKS_SHUFFLED, seed=seed), seed).map(permute, num_parallel_calls=tf.data.AUTOTUNE)
     return mixed.rebatch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def with_seeds(elements: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    """Each element with a seed of its own, int64 [2], another in each epoch: draws that do not depend on who comes first."""
+    return tf.data.Dataset.zip(elements, tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2))
+
+
+def part_of(batches: tf.data.Dataset, place: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
+    """From the batches of all replicas to those of one process: its rows of each, in one piece for each of its replicas."""
+    piece = batch_size // place.num_replicas_in_sync
+    rows = batch_size // place.num_input_pipelines
+    first = rows * place.input_pipeline_id
+
+    def own(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name: value[first : first + rows] for name, value in batch.items()}
+
+    return batches.map(own, num_parallel_calls=tf.data.AUTOTUNE).rebatch(piece).prefetch(tf.data.AUTOTUNE)

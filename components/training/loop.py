@@ -6,10 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
+from components.training.distribution import chiefs
+from components.training.inputs import part_of
 
 HISTORY_FILE = "history.json"
 
@@ -24,7 +27,8 @@ class StopOnMetric(keras.callbacks.Callback):
         self._weights: list | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        measured = self._measure()
+        # The chief's: should another worker find a last digit otherwise, all must stop or go on together all the same.
+        measured = json.loads(chiefs(json.dumps(self._measure())))
         if logs is not None:
             logs.update(measured)
         if measured[self._metric] > self._best:
@@ -53,15 +57,25 @@ def train(
     """Fit ``model``, leave it with its best weights, write TensorBoard logs and ``history.json``.
 
     Args:
+      batches: of all replicas of the strategy in whose scope the model was made; the same on each worker.
       measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
     """
-    model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+    strategy = model.distribute_strategy
+    steps = None
+    if strategy.num_replicas_in_sync > 1:
+        # Keras must know how many batches a distributed epoch has; counting them fills the cache that the first epoch reads.
+        steps = int(batches.reduce(np.int64(0), lambda count, _: count + 1))
+        endless = batches.repeat()
+        batches = strategy.distribute_datasets_from_function(lambda place: part_of(endless, place, settings.batch_size))
+    with strategy.scope():
+        model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
     schedule = []
     if settings.schedule == "cosine":
         schedule = [keras.callbacks.LearningRateScheduler(partial(_cosine, settings))]
     history = model.fit(
         batches,
         epochs=settings.epochs,
+        steps_per_epoch=steps,
         verbose=0,
         callbacks=[
             *schedule,

@@ -18,8 +18,8 @@ from pipelines.beam_profiles import LocalBeam
 from pipelines.kubeflow import spec as specs
 from pipelines.kubeflow.node_spec import container, pod, retry_policy
 from pipelines.kubeflow.parameters import OVERRIDES, SPAN, overridden, patch_of
-from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings
-from pipelines.nodes import LOOKING_UP, NODES
+from pipelines.kubeflow.settings import EXIT_HANDLER, TRAINERS, KubeflowSettings
+from pipelines.nodes import LOOKING_UP, NODES, READING_RELEASES
 from pipelines.recommender import Known, Places, create_pipeline
 
 ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
@@ -38,6 +38,8 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     """
     _check_paths(config, settings)
     _check_beam(settings)
+    _check_training(config, settings)
+    _check_registry(settings)
     overrides, span = json.dumps(settings.parameters.overrides, sort_keys=True), settings.parameters.span
     overridden({"config": config.model_dump_json()}, patch_of(overrides, span), "parameters")
 
@@ -50,7 +52,8 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     spec = specs.with_retries(spec, lambda node: retry_policy(settings.node(node)))
     arguments = ["--executor_input", "{{$}}", "--pipeline", config.name]
     spec = specs.with_exit_handler(spec, EXIT_HANDLER, {"command": EXIT_ENTRYPOINT, "args": arguments})
-    spec = specs.with_containers(spec, lambda node: container(settings.node(node), settings))
+    spec = specs.with_containers(spec, lambda node: container(node, settings))
+    spec["defaultPipelineRoot"] = settings.pipeline_root  # TFX leaves it to whoever makes a run
     if config.description:
         spec["pipelineInfo"]["description"] = config.description
     executors = {specs.executor_of(node): pod(node, settings) for node in (*NODES, EXIT_HANDLER)}
@@ -79,12 +82,34 @@ def _check_beam(settings: KubeflowSettings) -> None:
             "share nothing with a node's but a ReadWriteMany volume that both mount"
         )
     for node in NODES:
-        mounts = [Path(volume.mount) for volume in settings.node(node).volumes]
-        if not any(beam.shared.is_relative_to(mount) for mount in mounts):
+        _check_mounted(settings, node, beam.shared, "beam.shared")
+
+
+def _check_training(config: PipelineConfig, settings: KubeflowSettings) -> None:
+    """Those who train together must be named, and see the same artifacts."""
+    for node, section in TRAINERS.items():
+        if getattr(config, section).distribute == "multi_worker" and settings.training is None:
             raise ConfigError(
-                f"beam.shared: found {beam.shared}, where {node} mounts no volume; wanted a claim there for every node, under "
-                "defaults.volumes"
+                f"{section}.distribute: found multi_worker, but no `training` in the cluster's settings, wanted the names of "
+                "the workers there: training: {workers: [winnow-trainer-0.winnow-trainer:2222], shared: /mnt/winnow}"
             )
+        if settings.training is not None:
+            _check_mounted(settings, node, Path(settings.training.shared), "training.shared")
+
+
+def _check_registry(settings: KubeflowSettings) -> None:
+    """Releases in a folder: on a volume that every node has which reads or writes them."""
+    if not is_uri(settings.releases):
+        for node in READING_RELEASES:
+            _check_mounted(settings, node, Path(settings.releases), "registry")
+
+
+def _check_mounted(settings: KubeflowSettings, node: str, folder: Path, key: str) -> None:
+    if not any(folder.is_relative_to(volume.mount) for volume in settings.node(node).volumes):
+        raise ConfigError(
+            f"{key}: found {folder}, where {node} mounts no volume; wanted a claim there for it, under nodes.{node}.volumes or "
+            "defaults.volumes"
+        )
 
 
 def _check_paths(config: PipelineConfig, settings: KubeflowSettings) -> None:

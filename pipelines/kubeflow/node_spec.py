@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipelines.beam_profiles import LocalBeam
-from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings, NodeSettings, seconds
+from pipelines.kubeflow.settings import CHIEF_LABEL, EXIT_HANDLER, TRAINERS, KubeflowSettings, NodeSettings, seconds
 from pipelines.kubeflow.staging import SHARED_ENV
 
 WEBHOOK_ENV = "WINNOW_WEBHOOK_URL"
@@ -21,8 +21,9 @@ def retry_policy(node: NodeSettings) -> dict[str, Any] | None:
     }
 
 
-def container(node: NodeSettings, settings: KubeflowSettings) -> dict[str, Any]:
+def container(name: str, settings: KubeflowSettings) -> dict[str, Any]:
     """Image, resources and plain environment variables."""
+    node = settings.node(name)
     resources: dict[str, Any] = {
         key: value
         for key, value in (
@@ -36,9 +37,9 @@ def container(node: NodeSettings, settings: KubeflowSettings) -> dict[str, Any]:
     if node.gpu:
         resources["accelerator"] = {"resourceType": node.gpu_resource, "resourceCount": str(node.gpu)}
     store = settings.object_store
-    shared = None if isinstance(settings.beam, LocalBeam) else settings.beam.shared
     environment = {
-        **({SHARED_ENV: str(shared)} if shared else {}),
+        **({SHARED_ENV: shared} if (shared := shared_folder(name, settings)) else {}),
+        **({"TF_CONFIG": settings.training.tf_config} if name in TRAINERS and settings.training else {}),
         **({"AWS_ENDPOINT_URL": store.endpoint} if store.endpoint else {}),
         **({"AWS_REGION": store.region} if store.region else {}),
         **node.env,
@@ -48,6 +49,13 @@ def container(node: NodeSettings, settings: KubeflowSettings) -> dict[str, Any]:
         **({"resources": resources} if resources else {}),
         **({"env": [{"name": name, "value": environment[name]} for name in sorted(environment)]} if environment else {}),
     }
+
+
+def shared_folder(name: str, settings: KubeflowSettings) -> str | None:
+    """Where a node keeps its artifacts while it works, if others must see them: those that train with it, or Beam's workers."""
+    if name in TRAINERS and settings.training:
+        return settings.training.shared
+    return None if isinstance(settings.beam, LocalBeam) or settings.beam.shared is None else str(settings.beam.shared)
 
 
 def pod(name: str, settings: KubeflowSettings) -> dict[str, Any]:
@@ -75,6 +83,7 @@ def pod(name: str, settings: KubeflowSettings) -> dict[str, Any]:
             }
             for toleration in node.tolerations
         ],
+        "podMetadata": {"labels": CHIEF_LABEL} if name in TRAINERS and settings.training else None,
         "activeDeadlineSeconds": str(seconds(node.timeout)) if node.timeout else None,
     }
     return {key: value for key, value in parts.items() if value}

@@ -1,6 +1,7 @@
 """How the pipeline runs on a Kubernetes cluster: images, places, and what each node gets."""
 
 import difflib
+import json
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -10,15 +11,21 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from components.config import load_settings
 from components.config.settings import Settings
 from components.storage.object_store import SCHEMES, is_uri
-from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile
+from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile, HostAndPort
 from pipelines.nodes import NODES
 
 EXIT_HANDLER = "ExitHandler"
+TRAINERS = {"RetrievalTrainer": "retrieval", "RankingTrainer": "ranking"}  # with the section of the config that each reads
+CHIEF_LABEL = {"app.kubernetes.io/name": "winnow-trainer-chief"}
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|[eE][+-]?\d+)?")
 FACTORS = {"m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
            "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}  # fmt: skip
 DURATION = re.compile(r"(\d+)([smhd])")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+# host and port, path in small letters, tag, digest: as container runtimes read it
+IMAGE = re.compile(
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 DAYS = re.compile(r"(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?")
 
 
@@ -29,7 +36,7 @@ def _quantity(value: str) -> str:
 
 
 def _duration(value: str) -> str:
-    if not DURATION.fullmatch(value):
+    if not DURATION.fullmatch(value) or not seconds(value):
         raise ValueError(f"found {value!r}, wanted a duration such as 30s, 10m, 2h, 1d")
     return value
 
@@ -40,16 +47,25 @@ def _absolute(value: str) -> str:
     return value
 
 
-def _uri(value: str) -> str:
+def _uri(value: str, also: str = "") -> str:
     if not is_uri(value) or not value.partition("://")[2].strip("/"):
         wanted = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise ValueError(f"found {value!r}, wanted one of {wanted} with a bucket, such as s3://my-bucket/winnow")
+        raise ValueError(f"found {value!r}, wanted one of {wanted} with a bucket, such as s3://my-bucket/winnow{also}")
     return value.rstrip("/")
+
+
+def _place(value: str) -> str:
+    """A URI, or a folder on a volume."""
+    if PurePosixPath(value).is_absolute() and value.strip("/"):
+        return value.rstrip("/")
+    return _uri(value, ", or an absolute path")
 
 
 def _image(value: str) -> str:
     name, _, digest = value.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
+    if IMAGE.fullmatch(value) is None:
+        raise ValueError(f"found {value!r}, wanted the name of an image, such as registry.example.com/winnow-pipeline:1.4.0")
     if not digest and not tag:
         raise ValueError(f"found {value!r}, wanted a tag or a digest, such as {value}:1.4.0")
     if not digest and tag == "latest":
@@ -70,9 +86,14 @@ Quantity = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_qua
 Duration = Annotated[str, AfterValidator(_duration)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 Uri = Annotated[str, AfterValidator(_uri)]
+Place = Annotated[str, AfterValidator(_place)]
 Image = Annotated[str, AfterValidator(_image)]
 NodeName = Annotated[str, AfterValidator(_node)]
 KubernetesName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[str, StringConstraints(pattern=rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{LABEL}$")]
+LabelValue = Annotated[str, StringConstraints(pattern=rf"^({LABEL})?$")]
+ResourceName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/{LABEL}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -95,6 +116,16 @@ class Toleration(Settings):
     value: str = ""
     effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
     seconds: int | None = Field(default=None, ge=0, description="how long the pod stays on a node with NoExecute")
+
+    @model_validator(mode="after")
+    def _is_one_of_kubernetes(self) -> Self:
+        if self.operator == "Exists" and self.value:
+            raise ValueError(f"value: found {self.value!r}, wanted none: the operator Exists takes any")
+        if self.operator == "Equal" and not self.key:
+            raise ValueError("key: found none, wanted one: only the operator Exists does without")
+        if self.seconds is not None and self.effect != "NoExecute":
+            raise ValueError(f"seconds: found {self.seconds} with the effect {self.effect or 'of any kind'}, wanted NoExecute")
+        return self
 
 
 class Retries(Settings):
@@ -134,8 +165,8 @@ class NodeSettings(Settings):
     cpu: Amount = Amount()
     memory: Amount = Amount()
     gpu: int = Field(default=0, ge=0, le=16)
-    gpu_resource: str = Field(default="nvidia.com/gpu", description="the resource's name where gpu is above 0")
-    node_selector: dict[str, str] = {}
+    gpu_resource: ResourceName = Field(default="nvidia.com/gpu", description="the resource's name where gpu is above 0")
+    node_selector: dict[LabelKey, LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
     retries: Retries = Retries()
     timeout: Duration | None = Field(default=None, description="of one attempt; default: none")
@@ -143,6 +174,14 @@ class NodeSettings(Settings):
     env: dict[EnvName, str] = Field(default={}, description="no secrets here: they belong under secrets")
     secrets: tuple[Secret, ...] = ()
     volumes: tuple[Volume, ...] = ()
+
+    @model_validator(mode="after")
+    def _mounts_differ(self) -> Self:
+        mounts = [volume.mount for volume in self.volumes] + [secret.mount for secret in self.secrets if secret.mount]
+        twice = sorted({mount for mount in mounts if mounts.count(mount) > 1})
+        if twice:
+            raise ValueError(f"volumes and secrets: found {twice[0]} mounted twice, wanted a folder for each")
+        return self
 
 
 class ObjectStoreSettings(Settings):
@@ -166,6 +205,26 @@ class Webhook(Settings):
     key: str = "url"
 
 
+class TrainingWorkers(Settings):
+    """The pods that train with the trainers' nodes, where the pipeline's config asks for ``distribute: multi_worker``.
+
+    Attributes:
+      chief: the name that leads to a trainer's node, and its port: of a service that selects ``CHIEF_LABEL``.
+      workers: the pods that run ``components.training.worker``, each by a name that it keeps.
+      shared: a folder that the nodes and the workers see at the same path; artifacts lie there while a node trains.
+    """
+
+    chief: HostAndPort = "winnow-trainer-chief:2222"
+    workers: tuple[HostAndPort, ...] = Field(min_length=1)
+    shared: AbsolutePath
+
+    @property
+    def tf_config(self) -> str:
+        """The chief's."""
+        cluster = {"chief": [self.chief], "worker": list(self.workers)}
+        return json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
+
+
 class RunParameters(Settings):
     """Defaults of the parameters that each run may set anew."""
 
@@ -185,8 +244,12 @@ class KubeflowSettings(Settings):
 
     image: Image = Field(description="the pipeline image; every node runs in it unless it names its own")
     pipeline_root: Uri = Field(description="where artifacts go")
-    registry: Uri | None = Field(default=None, description="where releases go; default: `releases` below the pipeline root")
-    sources: Uri | AbsolutePath = Field(
+    registry: Place | None = Field(
+        default=None,
+        description="where releases go: a URI, or a folder on a volume, from which serving can read them at once; default: "
+        "`releases` below the pipeline root",
+    )
+    sources: Place = Field(
         description="what the config's relative data paths count from: a URI, or a folder on a volume that the nodes mount"
     )
     object_store: ObjectStoreSettings = ObjectStoreSettings()
@@ -196,6 +259,7 @@ class KubeflowSettings(Settings):
     webhook: Webhook | None = Field(default=None, description="told how each run ended; default: only the log is")
     parameters: RunParameters = RunParameters()
     beam: BeamProfile = Field(default=LOCAL_BEAM, description="where the nodes' Beam work is done; default: in their pods")
+    training: TrainingWorkers | None = Field(default=None, description="who trains with the trainers' nodes; default: nobody")
     defaults: NodeSettings = NodeSettings()
     nodes: dict[NodeName, NodeSettings] = {}
 

@@ -41,6 +41,10 @@ def test_workers_elsewhere_need_a_folder_that_they_see() -> None:
     ("text", "message"),
     [
         ("beam: {profile: dask}", "beam: "),
+        (
+            "beam: {profile: dataflow, project: p}",
+            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and",
+        ),
         ("beam: {profile: flink}", "beam.flink.job_server: "),
         ("beam: {profile: flink, job_server: somewhere}", "beam.flink.job_server: found 'somewhere'"),
         ("beam: {profile: flink, job_server: 'j:1', shared: mnt}", "found mnt, wanted an absolute path of a folder below /"),

@@ -30,6 +30,7 @@ from pipelines.kubeflow.client.options import (
     TokenFile,
     Workdir,
 )
+from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.terminal import failing_clearly, quiet
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def submit(
             from pipelines.kubeflow.client.follow import follow, require_success
             from pipelines.kubeflow.client.progress import RunProgress
 
-            launch = _launch(compiled, name, experiment, settings, pipeline_root, service_account)
+            account = service_account or _account(config, kubeflow)
+            launch = _launch(compiled, name, experiment, settings, pipeline_root, account)
             cluster = _cluster(endpoint, namespace, token, token_file, cookie, ca_file, ui_url)
             version = cluster.upload(compiled)
             run_id = cluster.start(version, launch)
@@ -142,7 +144,8 @@ def schedule(
         times = Cron.parse(cron)
         compiled = _package(config, package, kubeflow, workdir)
         with quiet(log) as console:
-            launch = _launch(compiled, name or compiled.name, experiment, settings, pipeline_root, service_account)
+            account = service_account or _account(config, kubeflow)
+            launch = _launch(compiled, name or compiled.name, experiment, settings, pipeline_root, account)
             cluster = _cluster(endpoint, namespace, token, token_file, cookie, ca_file, ui_url)
             version = cluster.upload(compiled)
             schedule_id = cluster.schedule(version, launch, times, replace)
@@ -200,6 +203,11 @@ def _package(config: Path | None, package: Path | None, kubeflow: Path, workdir:
     return Package.read(compiled)
 
 
+def _account(config: Path | None, kubeflow: Path) -> str | None:
+    """The service account that the cluster's settings name; a compiled pipeline has no place for it."""
+    return load_kubeflow(kubeflow).service_account if config is not None else None
+
+
 def _launch(
     package: "Package",
     name: str | None,
@@ -214,7 +222,7 @@ def _launch(
         name=name or f"{package.name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         experiment=experiment or package.name,
         parameters=package.values(settings or []),
-        root=root,
+        root=root or package.root,
         service_account=service_account,
     )
 

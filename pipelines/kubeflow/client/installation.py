@@ -35,7 +35,7 @@ class Launch:
 
     Attributes:
       name: of the run or of the schedule.
-      root: where artifacts go; None leaves it to the package.
+      root: where artifacts go; None leaves it to the installation.
     """
 
     name: str

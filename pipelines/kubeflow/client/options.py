@@ -61,6 +61,9 @@ Root = Annotated[
     str | None,
     typer.Option("--pipeline-root", help="Where artifacts go, such as s3://bucket/folder, instead of the compiled one."),
 ]
-ServiceAccount = Annotated[str | None, typer.Option(help="Kubernetes service account that the nodes run as.")]
+ServiceAccount = Annotated[
+    str | None,
+    typer.Option(help="Kubernetes service account that the nodes run as; with --config, by default that of --kubeflow."),
+]
 Workdir = Annotated[Path, typer.Option(help="Folder on this machine for the log and the compiled pipeline.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]

@@ -25,6 +25,7 @@ class Package:
     Attributes:
       nodes: the nodes that do work, each after those it waits for.
       parameters: of a run, by name; the type as PipelineSpec names it, such as ``NUMBER_INTEGER``.
+      root: where artifacts go unless a run says otherwise; None leaves it to the installation.
       version: says which content this is; the same bytes have the same version.
     """
 
@@ -32,6 +33,7 @@ class Package:
     name: str
     nodes: tuple[str, ...]
     parameters: Mapping[str, str]
+    root: str | None
     version: str
 
     @classmethod
@@ -66,6 +68,7 @@ class Package:
             name=spec["pipelineInfo"]["name"],
             nodes=tuple(_nodes(spec, spec["root"])),
             parameters={name: definition["parameterType"] for name, definition in inputs.items()},
+            root=spec.get("defaultPipelineRoot") or None,
             version=f"sha256-{hashlib.sha256(content).hexdigest()[:_HASH_LENGTH]}",
         )
 

@@ -314,7 +314,9 @@ def regular_log(lengths: dict[str, int]) -> list[Row]:
         for user, length in lengths.items()
         for number in range(length)
     ]
-    others = [{"user": "u9", "item": "i0", "ms": (START + 100_000 + n) * 1000, "kind": "view", "score": 1.0} for n in range(40)]
+    others = [
+        {"user": "u9", "item": "i0", "ms": (START + 100_000 + n) * 1000, "kind": TYPES[n % 2], "score": 1.0} for n in range(40)
+    ]
     return [{**row, "request": "r", "slot": 1, "device": "ios"} for row in (*views, *others)]
 
 

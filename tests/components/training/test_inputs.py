@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.training.inputs import training_batches, transformed
+from components.training.inputs import part_of, training_batches, transformed
 
 ROWS, BLOCK = 103, 20
 
@@ -67,3 +67,20 @@ def test_files_become_transformed_blocks(small_shop: Any, tmp_path: Any) -> None
         == sorted((country.encode(), expected[country.encode()]) for country in countries)
     )
     assert read(shuffled=False) == read(shuffled=False)
+
+
+def test_batches_are_the_same_wherever_the_seed_is() -> None:
+    """Epoch by epoch: workers that train together make them each for themselves."""
+    ours, theirs = (training_batches(blocks(), 10, seed=3) for _ in range(2))
+    assert [epoch(ours) for _ in range(3)] == [epoch(theirs) for _ in range(3)]
+    assert epoch(training_batches(blocks(), 10, seed=4)) != epoch(training_batches(blocks(), 10, seed=3))
+
+
+def test_the_parts_of_a_batch_are_disjoint_and_all_of_it() -> None:
+    """Two processes of two replicas each, batches of twelve: elements of three rows, of which two make a process' part."""
+    whole = tf.data.Dataset.from_tensor_slices({"number": np.arange(24)}).batch(12)
+    parts = [part_of(whole, tf.distribute.InputContext(2, process, 4), 12) for process in range(2)]
+    assert [[batch["number"].numpy().tolist() for batch in part] for part in parts] == [
+        [[0, 1, 2], [3, 4, 5], [12, 13, 14], [15, 16, 17]],
+        [[6, 7, 8], [9, 10, 11], [18, 19, 20], [21, 22, 23]],
+    ]

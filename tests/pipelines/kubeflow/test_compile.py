@@ -16,6 +16,7 @@ from kfp.components import load_component_from_file
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.config import parse_config
 from components.errors import ConfigError
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings, load_kubeflow
@@ -131,3 +132,28 @@ def test_default_overrides_that_the_config_does_not_take_are_refused() -> None:
     parameters = settings.parameters.model_copy(update={"overrides": {"ranking": {"epochs": 0}}})
     with pytest.raises(ConfigError, match=r"ranking\.epochs: found 0"):
         compile_pipeline(read(CONFIG), settings.model_copy(update={"parameters": parameters}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "config_changes", "said"),
+    [
+        ({}, {"retrieval": {"distribute": "multi_worker"}}, r"retrieval\.distribute: found multi_worker, but no `training`"),
+        (
+            {"training": {"workers": ["w:2222"], "shared": "/mnt/winnow"}},
+            {},
+            r"training\.shared: found /mnt/winnow, where RetrievalTrainer mounts no volume; .* under nodes\.RetrievalTrainer",
+        ),
+        ({"registry": "/var/releases"}, {}, r"registry: found /var/releases, where LastRelease mounts no volume"),
+        (
+            {"beam": {"profile": "flink", "job_server": "j:1", "worker_pool": "p:1", "shared": "/mnt/winnow"}},
+            {},
+            r"beam\.shared: found /mnt/winnow, where Ingest mounts no volume",
+        ),
+    ],
+)
+def test_what_nodes_do_not_share_is_refused(changes: dict, config_changes: dict, said: str, settings: KubeflowSettings) -> None:
+    config = parse_config(json.dumps({**json.loads(read(CONFIG).model_dump_json()), **config_changes}), origin="test")
+    reached = {"sources": "s3://winnow/infra/config"}  # from where the config's ../../var/data stays inside the bucket
+    asked = KubeflowSettings.model_validate({**settings.model_dump(exclude_unset=True), **reached, **changes})
+    with pytest.raises(ConfigError, match=said):
+        compile_pipeline(config, asked)

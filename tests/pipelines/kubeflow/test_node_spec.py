@@ -69,7 +69,7 @@ def test_a_pod_is_asked_for_as_kfp_kubernetes_does(asked_of_kfp: dict[str, Any])
 
 def test_a_container_is_asked_for_as_kfp_does(asked_of_kfp: dict[str, Any]) -> None:
     asked = settings(ASKED)
-    ours = container(asked.node("Pusher"), asked)
+    ours = container("Pusher", asked)
     theirs = asked_of_kfp["container"]
     for key, value in ours["resources"].items():
         if key != "accelerator":
@@ -94,12 +94,12 @@ def test_retries_are_asked_for_as_kfp_does(asked_of_kfp: dict[str, Any]) -> None
 def test_nothing_is_asked_for_that_was_not_wished() -> None:
     plain = settings({})
     assert pod("Pusher", plain) == {"imagePullPolicy": "IfNotPresent"}
-    assert container(plain.node("Pusher"), plain) == {"image": "a/b:1"}
+    assert container("Pusher", plain) == {"image": "a/b:1"}
 
 
 def test_a_nodes_own_image_and_the_stores_place() -> None:
     asked = settings({"image": "a/gpu:2"}, object_store={"endpoint": "http://minio:9000", "region": "x"})
-    assert container(asked.node("Pusher"), asked) == {
+    assert container("Pusher", asked) == {
         "image": "a/gpu:2",
         "env": [{"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}, {"name": "AWS_REGION", "value": "x"}],
     }
@@ -110,3 +110,17 @@ def test_only_the_exit_handler_knows_the_webhook() -> None:
     assert "secretAsEnv" not in pod("Pusher", asked)
     [secret] = pod(EXIT_HANDLER, asked)["secretAsEnv"]
     assert secret["keyToEnv"] == [{"secretKey": "address", "envVar": WEBHOOK_ENV}]
+
+
+def test_a_trainer_is_the_chief_of_its_workers() -> None:
+    workers = {"workers": ["winnow-trainer-0.winnow-trainer:2222"], "shared": "/mnt/winnow"}
+    asked = settings({}, training=workers)
+    environment = {each["name"]: each["value"] for each in container("RankingTrainer", asked)["env"]}
+    assert environment == {
+        "TF_CONFIG": '{"cluster": {"chief": ["winnow-trainer-chief:2222"], '
+        '"worker": ["winnow-trainer-0.winnow-trainer:2222"]}, "task": {"type": "chief", "index": 0}}',
+        "WINNOW_SHARED": "/mnt/winnow",
+    }
+    assert pod("RankingTrainer", asked)["podMetadata"] == {"labels": {"app.kubernetes.io/name": "winnow-trainer-chief"}}
+    assert "env" not in container("Pusher", asked)
+    assert "podMetadata" not in pod("Pusher", asked)

@@ -28,7 +28,28 @@ def load(folder: Path, **changes: Any) -> KubeflowSettings:
         ),
         ({"pipeline_root": "s3://"}, "pipeline_root: found 's3://', wanted one of"),
         ({"pipeline_root": "http://x/y"}, "pipeline_root: found 'http://x/y', wanted one of"),
-        ({"registry": "/releases"}, "registry: found '/releases', wanted one of"),
+        ({"registry": "releases"}, "registry: found 'releases', wanted one of s3://, minio://, gs:// with a bucket"),
+        ({"sources": "/"}, "sources: found '/', wanted one of"),
+        ({"image": "My Image:1"}, "image: found 'My Image:1', wanted the name of an image"),
+        ({"defaults": {"timeout": "0s"}}, "defaults.timeout: found '0s', wanted a duration"),
+        ({"nodes": {"Ingest": {"gpu_resource": "gpu"}}}, "nodes.Ingest.gpu_resource: found 'gpu', string should match"),
+        ({"defaults": {"node_selector": {"zone": "a b"}}}, "defaults.node_selector.zone: found 'a b', string should match"),
+        (
+            {"defaults": {"tolerations": [{"key": "gpu", "operator": "Exists", "value": "yes"}]}},
+            "defaults.tolerations.0: value: found 'yes', wanted none",
+        ),
+        ({"defaults": {"tolerations": [{"value": "yes"}]}}, "defaults.tolerations.0: key: found none, wanted one"),
+        (
+            {"defaults": {"tolerations": [{"key": "gpu", "effect": "NoSchedule", "seconds": 60}]}},
+            "defaults.tolerations.0: seconds: found 60 with the effect NoSchedule, wanted NoExecute",
+        ),
+        (
+            {"defaults": {"volumes": [{"claim": "a", "mount": "/data"}], "secrets": [{"name": "s", "mount": "/data"}]}},
+            "defaults: volumes and secrets: found /data mounted twice",
+        ),
+        ({"training": {"workers": [], "shared": "/mnt"}}, "training.workers: found [], tuple should have at least 1 item"),
+        ({"training": {"workers": ["w"], "shared": "/mnt"}}, "training.workers.0: found 'w', string should match"),
+        ({"beam": {"profile": "dataflow"}}, "beam: profile: found dataflow, which cannot do winnow's Beam work"),
         ({"nodes": {"RankingTrainr": {}}}, "nodes.RankingTrainr: is no node of the pipeline; did you mean RankingTrainer?"),
         ({"nodes": {"Xyz": {}}}, "nodes.Xyz: is no node of the pipeline; wanted one of: Ingest, LastRelease"),
         ({"nodes": {"Ingest": {"gpus": 1}}}, "nodes.Ingest.gpus: unknown key; did you mean gpu?"),
@@ -76,6 +97,7 @@ def test_a_nodes_own_keys_replace_those_of_the_defaults(tmp_path: Path) -> None:
 def test_releases_lie_below_the_root_unless_they_have_a_place(tmp_path: Path) -> None:
     assert load(tmp_path).releases == "s3://bucket/root/releases"
     assert load(tmp_path, registry="gs://other/releases/").releases == "gs://other/releases"
+    assert load(tmp_path, registry="/var/winnow/releases").releases == "/var/winnow/releases"
 
 
 @pytest.mark.parametrize(("text", "value"), [("2", 2), ("500m", 0.5), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("4k", 4000)])

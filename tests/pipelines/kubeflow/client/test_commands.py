@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipelines.kubeflow.client.kfp_api import KubeflowPipelinesApi
 
@@ -64,6 +65,26 @@ def test_submit_schedule_and_list_for_programs(
     kept = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
     assert "Experiment details" in kept  # what kfp's client prints goes to the log
     assert TOKEN not in kept
+
+
+def test_what_the_settings_say_of_runs_goes_with_a_run(
+    environment: dict[str, str], api: KubeflowPipelinesApi, tmp_path: Path
+) -> None:
+    """The compiled file carries the pipeline root; it has no place for the service account."""
+    settings = yaml.safe_load((ROOT / "infra" / "config" / "kubeflow.yaml").read_text())
+    settings |= {"pipeline_root": "s3://elsewhere/root", "service_account": "trainer"}
+    (tmp_path / "kubeflow.yaml").write_text(yaml.safe_dump(settings))
+    config = ["--config", str(ROOT / "infra/config/movielens-100k.yaml"), "--kubeflow", str(tmp_path / "kubeflow.yaml")]
+    code, out, err = winnow(environment, "submit", *config, "--json")
+    assert (code, err) == (0, "")
+    run = api.runs[json.loads(out)["run_id"]]
+    assert (run.runtime_config.pipeline_root, run.service_account) == ("s3://elsewhere/root", "trainer")
+
+    package = ["--package", str(tmp_path / "work" / "pipeline.yaml"), "--cron", "0 3 * * *"]
+    code, out, err = winnow(environment, "schedule", *package, "--service-account", "other", "--json")
+    assert (code, err) == (0, "")
+    [scheduled] = api.recurring.values()
+    assert (scheduled.runtime_config.pipeline_root, scheduled.service_account) == ("s3://elsewhere/root", "other")
 
 
 def test_a_person_sees_the_nodes_and_why_the_run_failed(
