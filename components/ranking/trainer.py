@@ -16,8 +16,9 @@ import tf_keras as keras
 
 from components.config import PipelineConfig
 from components.models.items import ItemCounters, ItemTable
-from components.models.multi_task import MultiTaskRanker, Task, combined_score, predictions
-from components.models.rankers import RANKERS, RankerParts
+from components.models.multi_task import MultiTaskRanker
+from components.models.rankers import RankerParts, make_ranker
+from components.models.tasks import Task, combined_score, predictions
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.export import ModelExport, only
@@ -44,9 +45,9 @@ def run_fn(fn_args: Any) -> None:
         table,
         counters,
         recall.vectors_with_unknown,
-        tuple(task.kind == "choice" for task in tasks),
+        tasks,
     )
-    model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
+    model = MultiTaskRanker(make_ranker(parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
@@ -65,7 +66,13 @@ def run_fn(fn_args: Any) -> None:
 
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
     return tuple(
-        Task(name, "choice" if names.has_drawn_negatives(config, name) else task.kind, task.weight, task.score_weight)
+        Task(
+            name,
+            "choice" if names.has_drawn_negatives(config, name) else task.kind,
+            task.weight,
+            task.score_weight,
+            task.after,
+        )
         for name, task in config.dataset.tasks.items()
     )
 

@@ -80,7 +80,7 @@ class UserGroup:
             rows = self.past_rows
         else:
             rows = np.flatnonzero(pc.equal(self._events.column("type"), impressions).to_numpy())
-        labels = {name: self._label(rows, task) for name, task in self._config.dataset.tasks.items()}
+        labels = self._labels(rows)
         split = self._split(rows)
         weight = np.ones(len(rows), np.float32)
         share = self._config.samples.impression_keep_share
@@ -91,6 +91,17 @@ class UserGroup:
             kept = np.flatnonzero(~idle | (rng.random(len(rows)) < share))
             return Moments(rows, split, labels, weight).take(kept)
         return Moments(rows, split, labels, weight)
+
+    def _labels(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        tasks = self._config.dataset.tasks
+        own = {name: self._label(rows, task) for name, task in tasks.items()}
+
+        def with_first(name: str) -> NDArray[np.float32]:
+            """A task that comes after another has happened only where both have."""
+            first = tasks[name].after
+            return own[name] if first is None else own[name] * with_first(first)
+
+        return {name: with_first(name) for name in tasks}
 
     def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
         if task.event is not None and self._config.samples.impressions is not None:
