@@ -80,6 +80,9 @@ class RankingConfig(TrainingConfig):
     model: RankerSettings = Field(default=DcnV2Settings(), description="a ranker's name, or its name and its own settings")
     heads: HeadsSettings = Field(default=SingleHeadSettings(), description="how the tasks share the ranker: as `model`")
     embedding_dim: int = Field(default=16, ge=2, le=1024, description="of the embedding of each feature")
+    calibration: Literal["platt", "isotonic", "none"] = Field(
+        default="platt", description="makes the binary tasks' predictions rates, fitted on the validation split"
+    )
     negatives: int = Field(
         default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown"
     )

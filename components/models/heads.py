@@ -136,4 +136,3 @@ HEADS: Mapping[str, Callable[[int, Any], keras.layers.Layer]] = {
     "mmoe": Mmoe,
     "ple": Ple,
 }
-

@@ -1,9 +1,11 @@
 """The outcomes that a ranker predicts, and what is made of their logits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
+
+from components.models.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,19 @@ def combined_score(logits: tf.Tensor, tasks: Sequence[Task]) -> tf.Tensor:
     return tf.reduce_sum(logits * tf.constant([task.score_weight for task in tasks]), axis=-1)
 
 
-def predictions(logits: tf.Tensor, tasks: tuple[Task, ...]) -> dict[str, tf.Tensor]:
+def predictions(logits: tf.Tensor, tasks: Sequence[Task], calibrations: Mapping[str, Calibration]) -> dict[str, tf.Tensor]:
     """Each task's prediction [batch, n]: a probability, or the value itself.
 
-    The probability of a ``choice`` task compares with drawn negatives and is no rate: use it to order, not to count.
+    The probability of a ``choice`` task compares with drawn negatives and is no rate: use it to order, not to count. That
+    of a task with ``after`` is the probability that both happen, pCTCVR; divided by the first one's it is pCVR.
+
+    Args:
+      calibrations: by task, what makes a probability of its logit; σ for those that are not there.
     """
+    of_task = dict(zip((task.name for task in tasks), tf.unstack(logits, num=len(tasks), axis=-1), strict=True))
     return {
-        task.name: logits[..., place] if task.kind == "regression" else tf.sigmoid(logits[..., place])
-        for place, task in enumerate(tasks)
+        task.name: of_task[task.name]
+        if task.kind == "regression"
+        else calibrations.get(task.name, tf.sigmoid)(of_task[task.name])
+        for task in tasks
     }

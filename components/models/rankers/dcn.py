@@ -42,9 +42,7 @@ class DcnV2Mix(keras.layers.Layer):
         return crossed_beside_deep(batch.joined, self._cross, self._deep, training)
 
 
-def crossed_beside_deep(
-    x: tf.Tensor, cross: list[keras.layers.Layer], deep: keras.layers.Layer, training: bool
-) -> tf.Tensor:
+def crossed_beside_deep(x: tf.Tensor, cross: list[keras.layers.Layer], deep: keras.layers.Layer, training: bool) -> tf.Tensor:
     crossed = x
     for layer in cross:
         crossed = layer(x, crossed)

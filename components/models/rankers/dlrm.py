@@ -19,7 +19,10 @@ class Dlrm(keras.layers.Layer):
     def __init__(self, parts: RankerParts, dim: int, settings: DlrmSettings) -> None:
         super().__init__(name=settings.name)
         self._bottom = keras.Sequential(
-            [dense_stack(settings.bottom_hidden, settings.dropout, "bottom_hidden"), keras.layers.Dense(dim, activation="relu")],
+            [
+                dense_stack(settings.bottom_hidden, settings.dropout, "bottom_hidden"),
+                keras.layers.Dense(dim, activation="relu"),
+            ],
             name="bottom",
         )
         self._top = dense_stack(settings.hidden, settings.dropout, "top")

@@ -44,7 +44,9 @@ class Mf(keras.layers.Layer):
         super().__init__(name=settings.name)
         self._table, self._dim, self._tasks = parts.table, dim, len(parts.tasks)
         self._factors = Factors(parts, dim * len(parts.tasks), "factors")
-        self._bias = keras.layers.Embedding(parts.table.count + 1, len(parts.tasks), embeddings_initializer="zeros", name="bias")
+        self._bias = keras.layers.Embedding(
+            parts.table.count + 1, len(parts.tasks), embeddings_initializer="zeros", name="bias"
+        )
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         user, items = self._factors(batch)
