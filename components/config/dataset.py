@@ -183,12 +183,14 @@ class DatasetConfig(Settings):
     @model_validator(mode="after")
     def _tasks_follow(self) -> Self:
         for name, task in self.tasks.items():
-            before = [name]
-            while (first := self.tasks[before[-1]].after) is not None:
-                if first not in self.tasks or first in before:
-                    others = sorted(set(self.tasks) - set(before))
-                    raise ValueError(f"tasks.{before[-1]}.after: found {first!r}, wanted another task before it: {others}")
-                before.append(first)
+            chain = [name]
+            while (first := self.tasks[chain[-1]].after) is not None:
+                if first in chain:
+                    raise ValueError(f"tasks.{name}.after: {' after '.join([*chain, first])} is a circle; wanted a first task")
+                if first not in self.tasks:
+                    others = sorted(set(self.tasks) - set(chain))
+                    raise ValueError(f"tasks.{chain[-1]}.after: found {first!r}, wanted another task: {others}")
+                chain.append(first)
             if task.after is not None and not task.kind == self.tasks[task.after].kind == "binary":
                 raise ValueError(
                     f"tasks.{name}.after: {name} is {task.kind} and {task.after} is {self.tasks[task.after].kind}; "

@@ -156,23 +156,27 @@ def calibrations_of(
     model: MultiTaskRanker, blocks: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
 ) -> dict[str, Calibration]:
     """What makes rates of the logits of the binary tasks, from samples that training has not seen."""
-    binary = [place for place, task in enumerate(tasks) if task.kind == "binary"]
+    binary = {task.name: place for place, task in enumerate(tasks) if task.kind == "binary"}
     if not binary:
         return {}
     logits_of = tf.function(
         lambda batch: model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})[:, 0], reduce_retracing=True
     )
-    batches = list(blocks.unbatch().take(CALIBRATED_SAMPLES).batch(512))
-    logits = np.concatenate([logits_of(batch).numpy() for batch in batches])
-    calibrations = {}
-    for place in binary:
-        name = tasks[place].name
-        label, weight = (
-            np.concatenate([batch[prefix + name].numpy() for batch in batches])
-            for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)
+    known = [prefix + name for name in binary for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
+    found = [
+        {"logits": logits_of(batch).numpy(), **{name: batch[name].numpy() for name in known}}
+        for batch in blocks.unbatch().take(CALIBRATED_SAMPLES).batch(512)
+    ]
+    columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    return {
+        name: fit_calibration(
+            config.ranking.calibration,
+            columns["logits"][:, place],
+            columns[names.LABEL_PREFIX + name],
+            columns[names.WEIGHT_PREFIX + name],
         )
-        calibrations[name] = fit_calibration(config.ranking.calibration, logits[:, place], label, weight)
-    return calibrations
+        for name, place in binary.items()
+    }
 
 
 class RankingExport(ModelExport):

@@ -178,9 +178,9 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("ranking.hidden", [8], "@: unknown key; "),
         # names that refer to each other
         ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
-         "dataset: tasks.buy.after: found 'clik', wanted another task before it: ['click']"),
+         "dataset: tasks.buy.after: found 'clik', wanted another task: ['click']"),
         ("dataset.tasks", {"click": {"after": "buy"}, "buy": {"after": "click"}},
-         "dataset: tasks.buy.after: found 'click', wanted another task before it: []"),
+         "dataset: tasks.buy.after: buy after click after buy is a circle; wanted a first task"),
         ("dataset.tasks", {"click": {}, "dwell": {"kind": "regression", "after": "click"}},
          "dataset: tasks.dwell.after: dwell is regression and click is binary; wanted two binary tasks"),
         ("dataset.tasks", {"click": {}, "buy": {"when": "value > 1", "after": "click"}},
