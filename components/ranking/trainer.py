@@ -194,7 +194,7 @@ class RankingExport(ModelExport):
         super().__init__("ranking", [*model.variables, *recall.variables], context)
         self._recall: Callable[[], Recall] = lambda: recall
         self._tasks = tasks
-        self._predictions = lambda logits: predictions(logits, tasks, calibrations)
+        self._predictions: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: predictions(logits, tasks, calibrations)
         self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
         self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])

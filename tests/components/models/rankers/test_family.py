@@ -46,9 +46,8 @@ def trained(ranker: Ranker, requests: dict[str, tf.Tensor], tasks: tuple[Task, .
         **{f"weight_{task.name}": tf.ones(3) for task in tasks},
     }
     model = MultiTaskRanker(ranker, tasks)
-    model.compile(optimizer=keras.optimizers.legacy.Adam(0.01))
-    step = tf.function(model.train_step)
-    return [float(step(batch)["loss"]) for _ in range(steps)]
+    model.compile(optimizer=keras.optimizers.legacy.Adam(0.03))
+    return [float(model.train_step(batch)["loss"]) for _ in range(steps)]
 
 
 @pytest.fixture(scope="module", params=CHOICES, ids="-".join)
@@ -57,8 +56,8 @@ def ranker(request: pytest.FixtureRequest, parts: RankerParts, requests: dict[st
     keras.utils.set_random_seed(5)
     model, heads = request.param
     made = make_ranker(parts, settings(model, heads=heads))
-    losses = trained(made, requests, parts.tasks, steps=30)
-    assert losses[-1] < 0.7 * losses[0], "it does not learn"
+    losses = trained(made, requests, parts.tasks, steps=12)
+    assert losses[-1] < 0.8 * losses[0], "it does not learn"
     return made
 
 
