@@ -122,6 +122,11 @@ class TaskConfig(Settings):
     event: EventType | None = None
     when: str | None = None
     kind: Literal["binary", "regression"] = "binary"
+    after: Name | None = Field(
+        default=None,
+        description="the binary task without which this one cannot happen, as click for a purchase: both are learnt from "
+        "all impressions, and this one's prediction is the probability that both happen (ESMM's CTCVR)",
+    )
     weight: float = Field(default=1.0, ge=0, description="of the task's loss")
     score_weight: float = Field(default=1.0, ge=0, description="of the task's logit in the score that lists are ordered by")
 
@@ -173,6 +178,24 @@ class DatasetConfig(Settings):
                 f"events.context: {calendar} is also a context that the time of the request gives; wanted another "
                 "name, or `context` without it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tasks_follow(self) -> Self:
+        for name, task in self.tasks.items():
+            chain = [name]
+            while (first := self.tasks[chain[-1]].after) is not None:
+                if first in chain:
+                    raise ValueError(f"tasks.{name}.after: {' after '.join([*chain, first])} is a circle; wanted a first task")
+                if first not in self.tasks:
+                    others = sorted(set(self.tasks) - set(chain))
+                    raise ValueError(f"tasks.{chain[-1]}.after: found {first!r}, wanted another task: {others}")
+                chain.append(first)
+            if task.after is not None and not task.kind == self.tasks[task.after].kind == "binary":
+                raise ValueError(
+                    f"tasks.{name}.after: {name} is {task.kind} and {task.after} is {self.tasks[task.after].kind}; "
+                    "wanted two binary tasks, whose probabilities are multiplied"
+                )
         return self
 
     @property

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
+from components.config.rankers import DcnV2Settings, HeadsSettings, RankerSettings, SingleHeadSettings
 from components.config.settings import Settings
 
 
@@ -121,12 +122,12 @@ class IndexConfig(Settings):
 
 
 class RankingConfig(TrainingConfig):
-    model: Literal["dcn_v2"] = "dcn_v2"
-    embedding_dim: int = Field(default=16, ge=2, le=1024)
-    cross_layers: int = Field(default=2, ge=1, le=8)
-    cross_rank: int = Field(default=64, ge=1, description="rank of the cross layers' weight matrices")
-    hidden: tuple[int, ...] = (128, 64)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    model: RankerSettings = Field(default=DcnV2Settings(), description="a ranker's name, or its name and its own settings")
+    heads: HeadsSettings = Field(default=SingleHeadSettings(), description="how the tasks share the ranker: as `model`")
+    embedding_dim: int = Field(default=16, ge=2, le=1024, description="of the embedding of each feature")
+    calibration: Literal["platt", "isotonic", "none"] = Field(
+        default="platt", description="makes the binary tasks' predictions rates, fitted on the validation split"
+    )
     negatives: int = Field(
         default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown"
     )
@@ -176,6 +177,12 @@ class PipelineConfig(Settings):
         if task.kind != "binary":
             raise ValueError(f"samples.positive: task {self.positive_task!r} is {task.kind}, wanted a binary one")
         if self.samples.impressions is None:
+            following = sorted(name for name, other in tasks.items() if other.after is not None)
+            if following:
+                raise ValueError(
+                    f"dataset.tasks.{following[0]}.after: needs samples.impressions, as a probability of both outcomes is "
+                    "one of an impression"
+                )
             needing = sorted(name for name, other in tasks.items() if other.event is not None)
             if needing and self.dataset.events.columns.type is None:
                 raise ValueError(

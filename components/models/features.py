@@ -15,13 +15,18 @@ class Slot:
 
     Attributes:
       name: its key in the features.
-      kind: ``category`` (int64 [batch], 0 unknown), ``bag`` (int64 [batch, n], -1 pads) or ``number`` (float32 [batch, 1]).
+      kind: ``category`` (int64 [batch], 0 unknown), ``id`` (the same, of very many values), ``bag`` (int64 [batch, n],
+        -1 pads) or ``number`` (float32 [batch, 1]).
       size: number of categories; 0 for numbers.
     """
 
     name: str
     kind: str
     size: int = 0
+
+    @property
+    def embedded(self) -> bool:
+        return self.kind != "number"
 
 
 class FeatureVectors(keras.layers.Layer):
@@ -36,21 +41,24 @@ class FeatureVectors(keras.layers.Layer):
         self._tables = {
             slot.name: keras.layers.Embedding(slot.size, dim, embeddings_initializer=_initializer(), name=slot.name)
             for slot in slots
-            if slot.kind != "number"
+            if slot.embedded
         }
-        self.width = sum(1 if slot.kind == "number" else dim for slot in slots)
+        self.widths = [dim if slot.embedded else 1 for slot in slots]
+        self.width = sum(self.widths)
 
     def call(self, features: Features) -> tf.Tensor:
-        vectors = []
-        for slot in self._slots:
-            value = features[slot.name]
-            if slot.kind == "number":
-                vectors.append(tf.reshape(tf.cast(value, tf.float32), [-1, 1]))
-            elif slot.kind == "category":
-                vectors.append(self._tables[slot.name](tf.reshape(value, [-1])))
-            else:
-                vectors.append(bag_mean(self._tables[slot.name], value))
-        return tf.concat(vectors, axis=-1)
+        return tf.concat(self.vectors(features), axis=-1)
+
+    def vectors(self, features: Features) -> list[tf.Tensor]:
+        """The vector of each slot, [batch, its width]."""
+        return [self._vector(slot, features[slot.name]) for slot in self._slots]
+
+    def _vector(self, slot: Slot, value: tf.Tensor) -> tf.Tensor:
+        if not slot.embedded:
+            return tf.reshape(tf.cast(value, tf.float32), [-1, 1])
+        if slot.kind == "bag":
+            return bag_mean(self._tables[slot.name], value)
+        return self._tables[slot.name](tf.reshape(value, [-1]))
 
 
 def bag_mean(table: keras.layers.Embedding, ids: tf.Tensor) -> tf.Tensor:

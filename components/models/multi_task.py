@@ -1,31 +1,16 @@
 """The loss of several tasks at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import tensorflow as tf
 import tf_keras as keras
 
 from components.models.replicas import total as total_of_replicas
-
-
-@dataclass(frozen=True)
-class Task:
-    """One outcome.
-
-    Attributes:
-      kind: ``binary``, ``regression``, or ``choice``: which of the listed candidates it was.
-      weight: of its loss; score_weight: of its logit in the combined score.
-    """
-
-    name: str
-    kind: str
-    weight: float
-    score_weight: float
+from components.models.tasks import Task
 
 
 class MultiTaskRanker(keras.Model):
-    """A ranker trained on all tasks together; loss = Σ_t weight_t · loss_t."""
+    """A ranker trained on all tasks together; loss = Σ_t weight_t · loss_t, and the losses that its layers add."""
 
     def __init__(self, ranker: keras.Model, tasks: tuple[Task, ...]) -> None:
         super().__init__(name="multi_task")
@@ -37,7 +22,7 @@ class MultiTaskRanker(keras.Model):
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
             losses = self.losses_of(self(inputs, training=True), inputs)
-            total = tf.add_n([task.weight * losses[f"loss_{task.name}"] for task in self._tasks])
+            total = tf.add_n([*(task.weight * losses[f"loss_{task.name}"] for task in self._tasks), *self.losses])
         self.optimizer.minimize(total, self.trainable_variables, tape=tape)
         return {"loss": total, **losses}
 
@@ -68,19 +53,3 @@ class MultiTaskRanker(keras.Model):
                 total_of_replicas(tf.reduce_sum(weight)), 1.0
             )
         return losses
-
-
-def combined_score(logits: tf.Tensor, tasks: tuple[Task, ...]) -> tf.Tensor:
-    """[batch, n]: the tasks' logits (predictions of a regression), weighted and added."""
-    return tf.reduce_sum(logits * tf.constant([task.score_weight for task in tasks]), axis=-1)
-
-
-def predictions(logits: tf.Tensor, tasks: tuple[Task, ...]) -> dict[str, tf.Tensor]:
-    """Each task's prediction [batch, n]: a probability, or the value itself.
-
-    The probability of a ``choice`` task compares with drawn negatives and is no rate: use it to order, not to count.
-    """
-    return {
-        task.name: logits[..., place] if task.kind == "regression" else tf.sigmoid(logits[..., place])
-        for place, task in enumerate(tasks)
-    }

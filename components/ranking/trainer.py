@@ -15,9 +15,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import PipelineConfig
+from components.models.calibration import Calibration, fit_calibration
 from components.models.items import ItemCounters, ItemTable
-from components.models.multi_task import MultiTaskRanker, Task, combined_score, predictions
-from components.models.rankers import RANKERS, RankerParts
+from components.models.multi_task import MultiTaskRanker
+from components.models.rankers import RankerParts, make_ranker
+from components.models.tasks import Task, combined_score, predictions
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.distribution import train_with_all
@@ -28,6 +30,7 @@ from components.training.recall import Recall
 from components.training.signature import EXCLUDED, query_signature, recommend_signature
 
 MEASURED_SAMPLES = 1_500
+CALIBRATED_SAMPLES = 50_000
 RECOMMENDED = 100
 
 
@@ -48,10 +51,10 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
         table,
         counters,
         recall.vectors_with_unknown,
-        tuple(task.kind == "choice" for task in tasks),
+        tasks,
     )
     with strategy.scope():
-        model = MultiTaskRanker(RANKERS[settings.model](parts, settings), tasks)
+        model = MultiTaskRanker(make_ranker(parts, settings), tasks)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
@@ -64,23 +67,34 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
             settings=settings,
             run_folder=context.run_folder,
         )
+    calibrations = calibrations_of(model, _blocks(context, recall, context.eval_files, recalled=False), tasks, context.config)
     model.ranker.counters = counters.since(days, context.facts.eval_from_ms or 0)
-    save(model, recall, table, tasks, context)
+    save(RankingExport(model, recall, table, tasks, calibrations, context), context)
 
 
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
     return tuple(
-        Task(name, "choice" if names.has_drawn_negatives(config, name) else task.kind, task.weight, task.score_weight)
+        Task(
+            name,
+            "choice" if names.has_drawn_negatives(config, name) else task.kind,
+            task.weight,
+            task.score_weight,
+            task.after,
+        )
         for name, task in config.dataset.tasks.items()
     )
 
 
-def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...]) -> tf.data.Dataset:
-    """Samples with recall's vector of each request and, where nothing was logged as shown, the rows that recall returns."""
+def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], recalled: bool = True) -> tf.data.Dataset:
+    """Samples with recall's vector of each request and, where nothing was logged as shown, the rows that recall returns.
+
+    Args:
+      recalled: whether those rows are wanted.
+    """
     tasks = context.config.dataset.tasks
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
-    drawn = context.config.samples.impressions is None
+    drawn = recalled and context.config.samples.impressions is None
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         block = dict(block)
@@ -144,6 +158,33 @@ def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tup
     return tf.where((tf.reduce_sum(hit, axis=1) > 0) & (rank < 10), gain, 0.0)
 
 
+def calibrations_of(
+    model: MultiTaskRanker, blocks: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
+) -> dict[str, Calibration]:
+    """What makes rates of the logits of the binary tasks, from samples that training has not seen."""
+    binary = {task.name: place for place, task in enumerate(tasks) if task.kind == "binary"}
+    if not binary:
+        return {}
+    logits_of = tf.function(
+        lambda batch: model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})[:, 0], reduce_retracing=True
+    )
+    known = [prefix + name for name in binary for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
+    found = [
+        {"logits": logits_of(batch).numpy(), **{name: batch[name].numpy() for name in known}}
+        for batch in blocks.unbatch().take(CALIBRATED_SAMPLES).batch(512)
+    ]
+    columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    return {
+        name: fit_calibration(
+            config.ranking.calibration,
+            columns["logits"][:, place],
+            columns[names.LABEL_PREFIX + name],
+            columns[names.WEIGHT_PREFIX + name],
+        )
+        for name, place in binary.items()
+    }
+
+
 class RankingExport(ModelExport):
     """The ranker and recall with what they read, ready to be saved."""
 
@@ -153,11 +194,13 @@ class RankingExport(ModelExport):
         recall: Recall,
         table: ItemTable,
         tasks: tuple[Task, ...],
+        calibrations: dict[str, Calibration],
         context: TrainingContext,
     ) -> None:
         super().__init__("ranking", [*model.variables, *recall.variables], context)
         self._recall: Callable[[], Recall] = lambda: recall
         self._tasks = tasks
+        self._predictions: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: predictions(logits, tasks, calibrations)
         self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
         self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])
@@ -172,7 +215,7 @@ class RankingExport(ModelExport):
         inputs = dict(inputs)
         rows = self._rows(inputs.pop(names.ITEM_ID))
         logits = self._logits(self._with_recall(self.request_features(inputs)), rows)
-        return {"score": combined_score(logits, self._tasks), **predictions(logits, self._tasks)}
+        return {"score": combined_score(logits, self._tasks), **self._predictions(logits)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
@@ -193,13 +236,12 @@ class RankingExport(ModelExport):
         rows = features["item_row"][:, tf.newaxis]
         if "negative_row" in features:
             rows = tf.concat([rows, features["negative_row"]], axis=1)
-        made = predictions(self._logits(self._with_recall(features), rows), self._tasks)
+        made = self._predictions(self._logits(self._with_recall(features), rows))
         listed = {task for task in made if names.has_drawn_negatives(self._config, task)}
         return {task: value if task in listed else value[:, :1] for task, value in made.items()}
 
 
-def save(model: MultiTaskRanker, recall: Recall, table: ItemTable, tasks: tuple[Task, ...], context: TrainingContext) -> None:
-    export = RankingExport(model, recall, table, tasks, context)
+def save(export: RankingExport, context: TrainingContext) -> None:
     request = query_signature(context.config, context.facts.types)
     candidates = {**request, names.ITEM_ID: tf.TensorSpec([None, None], tf.string, name=names.ITEM_ID)}
     examples = tf.TensorSpec([None], tf.string, name="examples")

@@ -82,7 +82,7 @@ class UserGroup:
             rows = self.past_rows
         else:
             rows = np.flatnonzero(pc.equal(self._events.column("type"), impressions).to_numpy())
-        labels = {name: self._label(rows, task) for name, task in self._config.dataset.tasks.items()}
+        labels = self._labels(rows)
         split = self._split(rows)
         weight = np.ones(len(rows), np.float32)
         window_end = self._window_end(rows, (labels[self._config.positive_task] > 0) & (split == TRAIN))
@@ -103,6 +103,17 @@ class UserGroup:
         ends = np.zeros(len(rows), bool)
         ends[places[from_last % (self._config.samples.history_length + 1) == 0]] = True
         return ends
+
+    def _labels(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        tasks = self._config.dataset.tasks
+        own = {name: self._label(rows, task) for name, task in tasks.items()}
+
+        def with_first(name: str) -> NDArray[np.float32]:
+            """A task that comes after another has happened only where both have."""
+            first = tasks[name].after
+            return own[name] if first is None else own[name] * with_first(first)
+
+        return {name: with_first(name) for name in tasks}
 
     def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
         if task.event is not None and self._config.samples.impressions is not None:

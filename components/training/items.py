@@ -51,7 +51,9 @@ def slot(name: str, kind: FeatureKind, transform: tft.TFTransformOutput) -> Slot
     if kind in (FeatureKind.NUMBER, FeatureKind.TIMESTAMP):
         return Slot(name, "number")
     size = transform.vocabulary_size_by_name(f"vocabulary_{name}") + 1
-    return Slot(name, "bag" if kind in (FeatureKind.MULTI_VALUED, FeatureKind.TEXT) else "category", size)
+    if kind in (FeatureKind.MULTI_VALUED, FeatureKind.TEXT):
+        return Slot(name, "bag", size)
+    return Slot(name, "id" if kind is FeatureKind.ID else "category", size)
 
 
 def raw_feature(column: pa.ChunkedArray, feature: FeatureColumn) -> tf.Tensor | tf.SparseTensor:

@@ -85,8 +85,8 @@ def write_shop(folder: Path) -> None:
 
 SMALL_MODELS: dict[str, Any] = {
     "retrieval": {"epochs": 1, "embedding_dim": 8, "hidden": [8], "batch_size": 64},
-    "ranking": {"epochs": 1, "embedding_dim": 4, "cross_rank": 4, "cross_layers": 1, "hidden": [8], "batch_size": 64,
-                "candidates": 50, "negatives": 5},
+    "ranking": {"model": {"name": "dcn_v2", "cross_rank": 4, "cross_layers": 1, "hidden": [8]}, "epochs": 1,
+                "embedding_dim": 4, "batch_size": 64, "candidates": 50, "negatives": 5},
     "evaluation": {"k": [10, 50], "min_auc": 0, "min_ratio_to_popularity": 0, "min_ratio_to_previous": 0},
 }  # fmt: skip
 

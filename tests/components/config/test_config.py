@@ -78,6 +78,15 @@ def test_json_round_trip() -> None:
     assert config.dataset.item_features["a"].kind is FeatureKind.MULTI_VALUED
 
 
+def test_a_model_is_named_with_or_without_settings() -> None:
+    short = parsed(changed("ranking", {"model": "din", "heads": "mmoe"})).ranking
+    assert short == parsed(changed("ranking", {"model": {"name": "din"}, "heads": {"name": "mmoe"}})).ranking
+    longer = changed("ranking", {"model": {"name": "din", "attention_hidden": [64, 16]}, "calibration": "isotonic"})
+    config = parsed(longer)
+    assert config.ranking.model.model_dump()["attention_hidden"] == (64, 16)
+    assert parse_config(config.model_dump_json(), origin="node") == config
+
+
 def test_relative_paths_count_from_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()
     raw = minimal()
@@ -159,7 +168,23 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
          "@.features.a: values belongs to kinds categorical and multi_valued, not to number"),
         ("dataset.items", item_feature({"column": "a", "kind": "id", "min": 1}),
          "@.features.a: min and max belong to kind number, not to id"),
+        # models and heads with settings of their own
+        ("ranking.model", "dcn", "@: found {'name': 'dcn'}, input tag 'dcn' found using 'name' does not match"),
+        ("ranking.model", {"name": "din", "hiden": [8]}, "@.din.hiden: unknown key; did you mean hidden?"),
+        ("ranking.model", {"name": "mf", "hidden": [8]}, "@.mf.hidden: unknown key; wanted one of: name"),
+        ("ranking.model", {"name": "din", "attention_hidden": []}, "@.din.attention_hidden: found [], tuple should have at"),
+        ("ranking.model", {"hidden": [8]}, "@: found {'hidden': [8]}, unable to extract tag using discriminator 'name'"),
+        ("ranking.heads", {"name": "mmoe", "experts": 0}, "@.mmoe.experts: found 0, input should be greater than 0"),
+        ("ranking.hidden", [8], "@: unknown key; "),
         # names that refer to each other
+        ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
+         "dataset: tasks.buy.after: found 'clik', wanted another task: ['click']"),
+        ("dataset.tasks", {"click": {"after": "buy"}, "buy": {"after": "click"}},
+         "dataset: tasks.buy.after: buy after click after buy is a circle; wanted a first task"),
+        ("dataset.tasks", {"click": {}, "dwell": {"kind": "regression", "after": "click"}},
+         "dataset: tasks.dwell.after: dwell is regression and click is binary; wanted two binary tasks"),
+        ("dataset.tasks", {"click": {}, "buy": {"when": "value > 1", "after": "click"}},
+         "@.buy.after: needs samples.impressions, as a probability of both outcomes is one of an impression"),
         ("samples.positive", "like", "@: found 'like', wanted one of dataset.tasks: ['interact']"),
         ("dataset.tasks", {"dwell": {"kind": "regression"}}, "task 'dwell' is regression, wanted a binary one"),
         ("dataset.tasks", {"buy": {"event": "buy"}},

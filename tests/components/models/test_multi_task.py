@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from components.models.multi_task import MultiTaskRanker, Task, combined_score, predictions
+from components.models.multi_task import MultiTaskRanker
+from components.models.tasks import Task
 
 BUY = Task("buy", "choice", weight=1.0, score_weight=1.0)
 LIKE = Task("like", "binary", weight=0.5, score_weight=0.25)
@@ -101,16 +102,21 @@ def test_a_step_lowers_the_weighted_sum() -> None:
     assert model.ranker.scale[1].numpy() == pytest.approx(1 + 0.1 * 2 * 6)
 
 
-def test_combined_score_weighs_each_logit() -> None:
-    logits = tf.constant([[[1.0, 8.0, 100.0], [2.0, -4.0, 100.0]]])
-    np.testing.assert_allclose(combined_score(logits, (BUY, LIKE, DWELL)), [[1 + 2, 2 - 1]])
+class Costly(Affine):
+    """Adds a loss of its own, as DIEN does."""
+
+    def call(self, features: dict[str, tf.Tensor], rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training:
+            self.add_loss(3.0 * tf.reduce_sum(self.scale))
+        return super().call(features, rows)
 
 
-def test_predictions_are_probabilities_and_values() -> None:
-    logits = tf.constant([[[math.log(3), math.log(1 / 4), 42.0]]])
-    made = predictions(logits, (BUY, LIKE, DWELL))
-    assert {name: pytest.approx(value.numpy().item()) for name, value in made.items()} == {
-        "buy": 0.75,
-        "like": 0.2,
-        "dwell": 42.0,
-    }
+def test_a_step_adds_the_losses_of_the_ranker_itself() -> None:
+    model = MultiTaskRanker(Costly(1), (DWELL,))
+    model.compile(optimizer=keras.optimizers.legacy.SGD(0.1))
+    for _ in range(2):  # the second step must not see the first one's loss again
+        scale = float(model.ranker.scale[0])
+        report = model.train_step(batch())
+        # Dwell times 3 and 4 of rows 1 and 2, and the weight 2 of the task.
+        of_task = 2 * ((3 - scale) ** 2 + (4 - 2 * scale) ** 2) / 2
+        assert float(report["loss"]) == pytest.approx(of_task + 3 * scale, rel=1e-5)

@@ -144,6 +144,18 @@ def test_some_impressions_without_outcome_are_kept_with_a_weight(make: Callable)
     assert {row["weight_click"][0] for name in ("eval", "test") for row in made.split(name)} == {1.0}
 
 
+def test_what_comes_after_a_click_needs_the_click(make: Callable) -> None:
+    tasks = {"order": {"event": "order", "after": "click"}, "click": {"event": "click"}}
+    rows = []
+    for place, kinds in enumerate([(), ("click",), ("order",), ("click", "order")] * 3):
+        shown = {"user": "u", "item": "i", "time": START + 10 * place, "request": f"r{place}", "score": None}
+        rows += [{**shown, "kind": kind} for kind in ("shown", *kinds)]
+    made = make(settings({"impressions": "shown"}, tasks, {"request_id": "request"}), events=rows)
+    assert len(made.all) == 12
+    assert Counter((row["label_click"][0], row["label_order"][0]) for row in made.all) == {(0, 0): 6, (1, 0): 3, (1, 1): 3}
+    assert {row["weight_order"][0] for row in made.all} == {1.0}  # an impression without a click was observed too
+
+
 def test_the_files_parse_with_the_schema(make: Callable) -> None:
     made = make(settings({}), events=some_events(80))
     schema = schema_proto(made.config, made.plan.types)

@@ -1,0 +1,60 @@
+import numpy as np
+import tensorflow as tf
+
+from components.models.items import PAD
+from components.models.rankers.inputs import Batch, RankerInputs, RankerParts, masked_mean, per_distinct
+
+DIM = 4
+ROWS = [[0, 1, 2, 3], [3, PAD, 1, 0], [2, 2, 1, 0]]
+
+
+def batch_of(parts: RankerParts, requests: dict[str, tf.Tensor]) -> tuple[RankerInputs, Batch]:
+    inputs = RankerInputs(parts, DIM)
+    return inputs, Batch(inputs, parts.counters, requests, tf.constant(ROWS))
+
+
+def test_fields_are_what_is_embedded_and_numbers_the_rest(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    inputs, batch = batch_of(parts, requests)
+    hour = inputs.query.vectors(requests)[0]
+    # Of the request: hour, and the pooled id, colour and tags; of an item: id, colour, tags.
+    assert batch.request_fields.shape == (3, 4, DIM)
+    assert batch.item_fields.shape == (3, 4, 3, DIM)
+    np.testing.assert_allclose(batch.request_fields[:, 0], hour)
+    np.testing.assert_allclose(batch.item_fields[:, :, 0], batch.candidates[..., :DIM])
+    # An item's vector is id, colour, price, tags: the price, at place 8, is no field but a number.
+    np.testing.assert_allclose(batch.item_fields[:, :, 2], batch.candidates[..., 2 * DIM + 1 :])
+    np.testing.assert_allclose(batch.numbers[..., 0], [[0.5] * 4, [-1.0] * 4, [0.0] * 4])  # the ages
+    np.testing.assert_allclose(batch.numbers[..., 1], [[0.5, -1.0, 2.0, 0.0], [0.0, 0.0, -1.0, 0.5], [2.0, 2.0, -1.0, 0.5]])
+    assert batch.numbers.shape == (3, 4, 1 + 1 + 3 + 1)
+
+
+def test_an_empty_history_pools_to_zero(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    _, batch = batch_of(parts, requests)
+    for pooled in batch.pooled:
+        np.testing.assert_array_equal(pooled[2], np.zeros(3 * DIM + 1))
+        assert np.abs(pooled[:2]).min(axis=1).max() > 0
+
+
+def test_only_what_is_asked_for_is_made(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    inputs, batch = batch_of(parts, requests)
+    assert batch.recall_score.shape == (3, 4, 1)
+    assert inputs.weights == []
+
+
+def test_each_distinct_row_is_asked_for_once() -> None:
+    asked = []
+
+    def squares(rows: tf.Tensor) -> tf.Tensor:
+        asked.append(rows.numpy().tolist())
+        return tf.cast(rows[:, tf.newaxis] ** 2, tf.float32)
+
+    made = per_distinct(tf.constant([[3, PAD], [3, 2]]), squares)
+    np.testing.assert_array_equal(made[..., 0], [[9, 1], [9, 4]])
+    assert asked == [[3, PAD, 2]]
+
+
+def test_a_masked_mean_is_over_what_is_there() -> None:
+    made = masked_mean(
+        tf.constant([[[1.0], [3.0], [99.0]], [[7.0], [7.0], [7.0]]]), tf.constant([[[1.0], [1], [0]], [[0], [0], [0]]])
+    )
+    np.testing.assert_array_equal(made, [[2.0], [0.0]])

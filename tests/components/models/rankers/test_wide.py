@@ -1,0 +1,51 @@
+import numpy as np
+import tensorflow as tf
+
+from components.models.items import PAD
+from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
+from components.models.rankers.wide import FirstOrder, HistoryCrosses, pairwise_products
+
+
+def test_the_second_order_term_is_over_all_pairs() -> None:
+    # Fields (1, 2), (3, −1) of the request, (0, 4) and (2, 2) of the item. Their dot products:
+    # 1·3 − 2 = 1, 8, 2 + 4 = 6, −4, 6 − 2 = 4, 8: 23 in all. Of the item (0, 0), (1, 0): 1 + 0 + 1 + 0 + 3 + 0 = 5.
+    request = tf.constant([[[1.0, 2.0], [3.0, -1.0]]])
+    items = tf.constant([[[[0.0, 4.0], [2.0, 2.0]], [[0.0, 0.0], [1.0, 0.0]]]])
+    np.testing.assert_allclose(pairwise_products(request, items), [[[23.0], [5.0]]])
+
+
+def test_first_order_is_the_sum_of_the_weights_of_what_is_there(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    layer = FirstOrder(parts)
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer(batch)
+    layer._ids.set_weights([np.array([[7, 0], [1, 0], [0, 0], [0, 0]], np.float32)])
+    for place, table in enumerate((layer._query, layer._items)):
+        table.set_weights([np.full(each.shape, 10.0 ** (place + 1), np.float32) for each in table.weights])
+    layer._numbers.set_weights([np.zeros(each.shape) for each in layer._numbers.weights])
+    # Item 0: its id 1, the hour 10, its colour 100, the mean of its tags 100. Item 2: no id of its own 7, no tags.
+    np.testing.assert_allclose(layer(batch)[0], [[211, 210], [117, 110]])
+    layer._numbers.set_weights([np.eye(6, 2), np.zeros(2)])
+    # The first request's age is 0.5, the prices are 0.5 and 2.
+    np.testing.assert_allclose(layer(batch)[0], [[211.5, 210.5], [117.5, 112]])
+
+
+def test_a_cross_has_a_weight_for_each_pair(parts: RankerParts) -> None:
+    layer = HistoryCrosses(parts, buckets=1_000)
+    past, rows = tf.constant([[1, 0, PAD], [PAD, PAD, PAD]]), tf.constant([[2, 0], [2, 0]])
+    assert layer(past, rows).shape == (2, 2, 2)
+    table = np.zeros((1_000, 2), np.float32)
+    for before, after, weight in ((1, 2, 5.0), (0, 2, 7.0), (2, 1, 100.0), (0, 0, 11.0), (PAD, 2, 1_000.0)):
+        table[layer.bucket(tf.constant(before), tf.constant(after))] += weight
+    layer._weights.set_weights([table])
+    # After 1 and 0, item 2 has 5 + 7 and item 0 has 11; the order of a pair matters; no history, no weight.
+    np.testing.assert_allclose(layer(past, rows)[..., 0], [[12, 11], [0, 0]])
+
+
+def test_buckets_are_used_evenly(parts: RankerParts) -> None:
+    """Also where the number of items is a power of two: the hash does not lose the high bits of the pair."""
+    layer = HistoryCrosses(parts, buckets=256)
+    layer._items = (1 << 10) - 1
+    past, rows = np.meshgrid(np.arange(200), np.arange(200))
+    counts = np.bincount(layer.bucket(tf.constant(past), tf.constant(rows)).numpy().ravel(), minlength=256)
+    assert counts.min() > 100  # of 156 on average
+    assert counts.max() < 220
