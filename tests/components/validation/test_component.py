@@ -35,7 +35,7 @@ def config(stop_at: str = "error") -> PipelineConfig:
         "tasks": {"interact": {}},
     }
     return parse_config(
-        json.dumps({"name": "shop", "dataset": dataset, "samples": {"negatives": 1}, "validation": {"stop_at": stop_at}}),
+        json.dumps({"name": "shop", "dataset": dataset, "samples": {"negatives": 2}, "validation": {"stop_at": stop_at}}),
         origin="test",
     )
 
