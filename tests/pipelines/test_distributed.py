@@ -123,7 +123,9 @@ def alone(trainings: Trainings) -> Callable[[str], str]:
 def assert_same(curves: dict[str, list[float]], expected: dict[str, list[float]]) -> None:
     assert curves.keys() == expected.keys()
     for name, values in expected.items():
-        assert curves[name] == pytest.approx(values, rel=1e-3, abs=1e-6), name
+        # Rounding can swap two items in one sample's list, by which a metric of some 40 samples moves a step.
+        bounds = {"rel": 1e-3, "abs": 1e-6} if "loss" in name else {"rel": 0.0, "abs": 5e-3}
+        assert curves[name] == pytest.approx(values, **bounds), name
     assert len(set(expected["loss"])) == len(expected["loss"]) == 3, "nothing was learnt that could be compared"
 
 
