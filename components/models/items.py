@@ -4,7 +4,7 @@ A request names items by id; their features live here, so that it stays small, a
 them up in the same way. Row ``n`` of a catalogue of ``n`` items stands for every item that it does not know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from components.models.features import Features, Slot
 from components.schema.events import MS_PER_DAY
 
 PAD = -1  # the row of a list's unused places
+ROWS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class ItemTable(tf.Module):
     def id_rows(self, rows: tf.Tensor) -> tf.Tensor:
         """Rows of an id embedding table of ``count + 1`` rows."""
         return tf.gather(self._id_rows, tf.where(rows < 0, self.count, rows))
+
+
+def of_rows(count: int, vectors_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """[count, width]: ``vectors_of`` int32 [m] → [m, width], asked for the rows from 0 on, some thousands at a time."""
+    rows = tf.range(count)
+    return tf.concat([vectors_of(rows[start : start + ROWS_AT_ONCE]) for start in range(0, count, ROWS_AT_ONCE)], axis=0)
 
 
 class ItemCounters(tf.Module):

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.models.features import Features, FeatureVectors, Slot, dense_stack
-from components.models.items import PAD, ItemTable
+from components.models.items import PAD, ItemTable, of_rows
 from components.models.pairs import Pairs
 from components.transform.preprocessing import AGE_BUCKETS
 
@@ -27,6 +27,7 @@ class ItemTower(keras.layers.Layer):
         super().__init__(name="item_tower")
         self._table, self.count = table, table.count
         self._id_dropout = id_dropout
+        self._frozen: tf.Variable | None = None
         self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
         self._features = self._mix = None
         if table.slots:
@@ -35,7 +36,18 @@ class ItemTower(keras.layers.Layer):
 
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32 [batch, dim] from int32 [batch]."""
+        if self._frozen is not None:
+            return tf.gather(self._frozen, tf.where(rows == PAD, self.count, rows))
         return self.vectors(self._table.id_rows(rows), self._table.features(rows), training)
+
+    def freeze(self) -> tf.Variable:
+        """Look the catalogue's vectors up from now on, as serving does: a history then costs no pass through the tower.
+
+        Returns:
+          float32 [n + 1, dim]; the last row for unknown items.
+        """
+        self._frozen = tf.Variable(of_rows(self.count + 1, self), trainable=False, name="frozen")
+        return self._frozen
 
     def vectors(self, id_rows: tf.Tensor, features: Features, training: bool = False) -> tf.Tensor:
         if training and self._id_dropout:

@@ -197,7 +197,8 @@ class RankingExport(ModelExport):
         calibrations: dict[str, Calibration],
         context: TrainingContext,
     ) -> None:
-        super().__init__("ranking", [*model.variables, *recall.variables], context)
+        model.ranker.freeze()
+        super().__init__("ranking", recall.variables, context)
         self._recall: Callable[[], Recall] = lambda: recall
         self._tasks = tasks
         self._predictions: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: predictions(logits, tasks, calibrations)
@@ -207,6 +208,8 @@ class RankingExport(ModelExport):
         recalled = {**self._spec, "recall_embedding": tf.TensorSpec([None, recall.dim], tf.float32, "recall_embedding")}
         rows = tf.TensorSpec([None, None], tf.int32, "rows")
         self._logits = tf.function(lambda features, rows: model.ranker(features, rows), input_signature=[recalled, rows])
+        # What it reads, and not the embeddings that are frozen into a table.
+        self._ranker_variables = self._logits.get_concrete_function().variables
 
     def _with_recall(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {**only(features, self._spec), "recall_embedding": self._recall().embed(features)}

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.models.items import ItemTable
+from components.models.items import ItemTable, of_rows
 from components.models.sequence_tower import SelfAttentionTower
 from components.models.softmax import LOSSES
 from components.models.towers import ItemTower, PooledTower
@@ -94,7 +94,7 @@ def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool =
 
 def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dict[str, float]:
     """recall@100 and NDCG@10 of next items over the whole catalogue, the history's items left out."""
-    vectors = item_vectors(model.item_tower, item_count)
+    vectors = of_rows(item_count, model.item_tower)
     ranks = np.concatenate([_ranks(model.query_tower, vectors, batch).numpy() for batch in batches])
     gain = np.where(ranks < 10, 1 / np.log2(ranks + 2.0), 0.0)
     return {"recall_at_100": float((ranks < 100).mean()), "ndcg_at_10": float(gain.mean())}
@@ -107,23 +107,17 @@ def _ranks(query_tower: QueryTower, vectors: tf.Tensor, batch: dict[str, tf.Tens
     return tf.reduce_sum(tf.cast(scores > wanted[:, tf.newaxis], tf.int32), axis=1)
 
 
-def item_vectors(item_tower: ItemTower, item_count: int) -> tf.Tensor:
-    """float32 [item_count, dim]."""
-    rows = tf.range(item_count)
-    return tf.concat([item_tower(rows[start : start + 8_192]) for start in range(0, item_count, 8_192)], axis=0)
-
-
 class RetrievalExport(ModelExport):
     """The towers with what they read, ready to be saved."""
 
     def __init__(self, model: TwoTower, table: ItemTable, context: TrainingContext) -> None:
+        self.vectors = model.item_tower.freeze()  # one row more than there are items
         super().__init__("retrieval", model.variables, context)
         self._item_tower: Callable[[], ItemTower] = lambda: model.item_tower
         self._table = table
         self._query_spec = self.spec_of(context.query_keys())
         # Saved under its name: request vectors from features that have been through the Transform graph, as ranking has them.
         self.embed = tf.function(lambda features: model.query_tower(features), input_signature=[self._query_spec])
-        self.vectors = tf.Variable(item_vectors(model.item_tower, table.count), trainable=False)
         self.item_ids = tf.Variable(list(context.item_facts.ids), trainable=False)
 
     def query(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -140,7 +134,7 @@ class RetrievalExport(ModelExport):
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
-        scores = tf.matmul(self.query(inputs)["embedding"], self.vectors, transpose_b=True)
+        scores = tf.matmul(self.query(inputs)["embedding"], self.vectors[:-1], transpose_b=True)
         best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(RECOMMENDED, self._table.count))
         return {"item_id": tf.gather(self.item_ids, rows), "score": best}
 

@@ -27,7 +27,7 @@ class Towers:
         saved = tf.saved_model.load(str(model))
         self._saved = saved  # its variables live as long as it does
         self._embed = saved.signatures["embed_examples"]
-        self.item_vectors: NDArray[np.float32] = saved.vectors.numpy()
+        self.item_vectors: NDArray[np.float32] = saved.vectors.numpy()[:-1]
         self.item_ids = [item.decode() for item in saved.item_ids.numpy()]
 
     def embed(self, examples: list[bytes]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ class Recall:
 
     def __init__(self, model: Path) -> None:
         self._saved = tf.saved_model.load(str(model / "Format-Serving"))
-        self._vectors = tf.Variable(self._saved.vectors, trainable=False)
+        self._vectors = tf.Variable(self._saved.vectors[:-1], trainable=False)
         self.count, self.dim = self._vectors.shape
         self._embed = self._saved.embed.concrete_functions[0]
 

@@ -29,6 +29,10 @@ class Ranker(keras.Model):
         self._parts = parts
         self._inputs = RankerInputs(parts, dim)
 
+    def freeze(self) -> None:
+        """Be trained no more: what depends on an item alone is looked up from now on."""
+        self._inputs.freeze()
+
     def call(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits over all impressions, float32 [batch, n, num_tasks]; the arguments are those of ``Batch``."""
         batch = Batch(self._inputs, self.counters, features, rows)

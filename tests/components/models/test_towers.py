@@ -107,3 +107,13 @@ def test_ages_and_values_of_the_history_matter(query_tower: PooledTower) -> None
     dearer = query_tower(request([[1, 0]], [[1, 20]], [[1.0, 5.0]]))
     assert not np.allclose(one, older, atol=1e-7)
     assert not np.allclose(one, dearer, atol=1e-7)
+
+
+def test_frozen_vectors_are_those_of_the_tower(item_tower: ItemTower, query_tower: PooledTower) -> None:
+    rows = tf.constant([0, 2, 3, PAD])
+    asked = request([[0, 3, 1], [2, PAD, PAD]], [[1, 2, 3], [4, 0, 0]], [[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
+    before = item_tower(rows), query_tower(asked)
+    frozen = item_tower.freeze()
+    assert frozen.shape == (item_tower.count + 1, DIM)
+    np.testing.assert_allclose(item_tower(rows), before[0], rtol=1e-6)
+    np.testing.assert_allclose(query_tower(asked), before[1], rtol=1e-5)

@@ -41,6 +41,15 @@ def test_only_what_is_asked_for_is_made(parts: RankerParts, requests: dict[str, 
     assert inputs.weights == []
 
 
+def test_frozen_vectors_are_those_that_were_learnt(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    inputs, batch = batch_of(parts, requests)
+    before = batch.candidates, batch.history
+    inputs.freeze()
+    frozen = Batch(inputs, parts.counters, requests, tf.constant(ROWS))
+    np.testing.assert_array_equal(frozen.candidates, before[0])
+    np.testing.assert_array_equal(frozen.history, before[1])
+
+
 def test_each_distinct_row_is_asked_for_once() -> None:
     asked = []
 
