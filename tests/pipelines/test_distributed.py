@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from components.config import parse_config
 from components.errors import ConfigError
-from tests.pipelines.conftest import Workdir, ratings_config
+from tests.pipelines.conftest import SMALL_MODELS, Workdir, ratings_config
 from tests.pipelines.trainer_process import DEVICES_ENV
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,10 @@ INPUTS = {
     "event_log": ("Ingest", "event_log"), "catalogue": ("Ingest", "catalogue"), "features": ("Samples", "features"),
 }  # fmt: skip
 RECALL = {"retrieval": ("RetrievalTrainer", "model"), "index": ("IndexBuilder", "index")}
-EXACT = {"retrieval": {"dropout": 0.0, "id_dropout": 0.0}, "ranking": {"dropout": 0.0}}
+EXACT: dict[str, dict[str, Any]] = {
+    "retrieval": {"dropout": 0.0, "id_dropout": 0.0},
+    "ranking": {"model": {**SMALL_MODELS["ranking"]["model"], "dropout": 0.0}},
+}
 Processes = list["subprocess.Popen[bytes]"]
 
 
