@@ -1,0 +1,64 @@
+"""The papers' data: what is refused, what a seed changes, how seeds are summed up. The runs themselves take an hour."""
+
+from pathlib import Path
+
+import pytest
+
+from components.config import PipelineConfig
+from components.errors import ConfigError
+from pipelines.benchmarks import BENCHMARKS, Figures, of_seeds, prepare, summary
+
+SEQUENCES = "1 7 9 8 5\n2 9 7 8\n"
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineConfig:
+    """Beauty's config over two users' sequences, in a folder of its own."""
+    root = Path.cwd()
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "Beauty.txt").write_text(SEQUENCES)
+    (tmp_path / "given" / "Beauty_item2attributes.json").write_text('{"7": [1]}')
+    (tmp_path / "infra").symlink_to(root / "infra")
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    config = prepare("amazon-beauty", tmp_path / "given", said.append)
+    assert said == ["7 interactions of 2 users with 4 items"]
+    assert (tmp_path / "var" / "data" / "amazon-beauty" / "events.parquet").exists()
+    return config
+
+
+def test_data_are_read_once(prepared: PipelineConfig) -> None:
+    assert prepare("amazon-beauty", None, pytest.fail) == prepared
+
+
+def test_an_unknown_benchmark() -> None:
+    with pytest.raises(ConfigError, match="found the benchmark 'ml-20m', wanted one of ml-1m, amazon-beauty"):
+        prepare("ml-20m", None, print)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_data_that_are_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"--data: found {tmp_path}, wanted the folder that holds "):
+        prepare(name, tmp_path, print)
+
+
+def test_a_seed_changes_the_training_alone(prepared: PipelineConfig) -> None:
+    first, second = (config for _, config in of_seeds(prepared, 2))
+    assert first == prepared
+    assert (second.retrieval.seed, second.ranking.seed) == (prepared.retrieval.seed + 1, prepared.ranking.seed + 1)
+    undone = {name: getattr(second, name).model_copy(update={"seed": 17}) for name in ("retrieval", "ranking")}
+    assert second.model_copy(update=undone) == prepared
+
+
+def test_seeds_are_summed_up() -> None:
+    def figures(seed: int, hit_rate: float) -> Figures:
+        metrics = {"hit_rate@10": hit_rate, "ndcg@10": 0.1, "mrr@10": 0.9}
+        return Figures(seed, {"recall_only": metrics}, {"RetrievalTrainer": 60.0 * (seed + 1)})
+
+    made = summary("ml-1m", [figures(0, 0.2), figures(1, 0.4)])
+    assert made["systems"]["recall_only"]["hit_rate@10"] == pytest.approx({"mean": 0.3, "sd": 0.2 / 2**0.5})
+    assert list(made["systems"]["recall_only"]) == ["hit_rate@10", "ndcg@10"]
+    assert made["published"]["HSTU-large"] == {"hit_rate@10": 0.329, "ndcg@10": 0.189}
+    assert made["training_s"] == {"RetrievalTrainer": 90.0}
+    assert summary("ml-1m", [figures(0, 0.2)])["systems"]["recall_only"]["hit_rate@10"] == {"mean": 0.2, "sd": 0.0}
