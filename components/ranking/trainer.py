@@ -208,8 +208,9 @@ class RankingExport(ModelExport):
         recalled = {**self._spec, "recall_embedding": tf.TensorSpec([None, recall.dim], tf.float32, "recall_embedding")}
         rows = tf.TensorSpec([None, None], tf.int32, "rows")
         self._logits = tf.function(lambda features, rows: model.ranker(features, rows), input_signature=[recalled, rows])
-        # What it reads, and not the embeddings that are frozen into a table.
-        self._ranker_variables = self._logits.get_concrete_function().variables
+        # What it reads, and not the embeddings that are frozen into a table; in the model's order, for a graph keeps none.
+        read = {id(variable) for variable in self._logits.get_concrete_function().variables}
+        self._ranker_variables = [variable for variable in model.variables if id(variable) in read]
 
     def _with_recall(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {**only(features, self._spec), "recall_embedding": self._recall().embed(features)}
