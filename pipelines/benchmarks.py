@@ -1,7 +1,7 @@
 """Data sets of the papers, run through the pipeline by the papers' protocols, beside the figures that they give.
 
 A benchmark is a config like any other (``infra/config/benchmarks/``) and is run as ``winnow run`` runs one, once for each
-seed. Nothing is chosen by the test split: a config's settings were found on the validation split.
+seed. Nothing is to be chosen by the test split; the settings there are first ones, and have not been tuned yet.
 """
 
 import json
@@ -14,7 +14,8 @@ from typing import Any
 from components.config import PipelineConfig, load_config
 from components.datasets import sequences
 from components.errors import ConfigError
-from pipelines.past_runs import LatestRun, latest_outputs
+from components.report.record import NodeState
+from pipelines.past_runs import LatestRun
 
 CONFIGS = Path("infra/config/benchmarks")
 DATA = Path("var/data")
@@ -72,9 +73,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 
 @dataclass(frozen=True)
 class Figures:
-    """What one seed gave: system → metric → value, and the seconds that each model took to train."""
+    """What one seed gave: system → metric → value, and the seconds that each model took that was trained now."""
 
-    seed: int
     metrics: Mapping[str, Mapping[str, float]]
     training_s: Mapping[str, float]
 
@@ -104,11 +104,16 @@ def of_seeds(config: PipelineConfig, seeds: int) -> Iterator[tuple[int, Pipeline
         yield seed, config.model_copy(update={"retrieval": towers, "ranking": ranking})
 
 
-def figures(workdir: Path, seed: int) -> Figures:
+def figures(workdir: Path) -> Figures:
     """Of the latest run."""
-    folder = latest_outputs(workdir)["FunnelEvaluator", "evaluation"]
-    trained = {each.node: each.seconds for each in LatestRun(workdir).nodes() if each.node.endswith("Trainer")}
-    return Figures(seed, json.loads((folder / "evaluation.json").read_text())["metrics"], trained)
+    run = LatestRun(workdir)
+    folder = run.outputs()["FunnelEvaluator", "evaluation"]
+    trained = {
+        each.node: each.seconds
+        for each in run.nodes()
+        if each.node.endswith("Trainer") and each.state is NodeState.COMPLETE  # not taken from a run before
+    }
+    return Figures(json.loads((folder / "evaluation.json").read_text())["metrics"], trained)
 
 
 def summary(name: str, found: list[Figures]) -> dict[str, Any]:
@@ -119,7 +124,10 @@ def summary(name: str, found: list[Figures]) -> dict[str, Any]:
         for system in found[0].metrics
     }
     published = {system: dict(zip(benchmark.metrics, values, strict=True)) for system, values in benchmark.published.items()}
-    training = {node: statistics.mean(each.training_s[node] for each in found) for node in found[0].training_s}
+    training = {
+        node: statistics.mean(each.training_s[node] for each in found if node in each.training_s)
+        for node in dict.fromkeys(node for each in found for node in each.training_s)
+    }
     return {
         "benchmark": name, "protocol": benchmark.protocol, "seeds": len(found), "systems": systems,
         "published": published, "source": benchmark.source, "training_s": training,

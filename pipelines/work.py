@@ -60,12 +60,12 @@ def run_and_report(
 
 def benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
     """Run a benchmark with each seed, and sum up; a seed that has been run is not run again."""
-    config = prepare(name, data, console.print)
+    config = prepare(name, data, (lambda line: None) if silent else console.print)
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
         run_and_report(settings, place, None, True, console, silent)
-        found.append(figures(place, seed))
+        found.append(figures(place))
     return summary(name, found)
 
 

@@ -5,6 +5,7 @@ S3-Rec's).
 """
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ ROWS_PER_WRITE = 1 << 20
 
 
 def convert(sequences: Path, attributes: Path | None, output: Path, progress: Callable[[str], None]) -> Path:
-    """Write events, with made-up moments that keep their order, and items, and return the folder.
+    """Write events, with made-up moments that keep their order, and items, and return the folder, which appears by one rename.
 
     Args:
       sequences: text, in either form.
@@ -28,7 +29,19 @@ def convert(sequences: Path, attributes: Path | None, output: Path, progress: Ca
     Raises:
       DataError: a line has no item, or a file is not of its form.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
+        whole = Path(scratch, "whole")
+        whole.mkdir()
+        said = _write(sequences, attributes, whole)
+        whole.rename(output)
+    progress(said)
+    return output
+
+
+def _write(sequences: Path, attributes: Path | None, output: Path) -> str:
+    """Both tables; how much there is in them."""
+    known = _attributes(attributes)
     schema = pa.schema({"user_id": pa.string(), "item_id": pa.string(), "timestamp": pa.int64()})
     seen: dict[str, None] = {}
     counts: dict[str, int] = {}
@@ -42,11 +55,9 @@ def convert(sequences: Path, attributes: Path | None, output: Path, progress: Ca
             seen |= dict.fromkeys(items)
             writer.write_table(pa.table([users, items, moments], schema=schema))
             rows += len(users)
-    known = _attributes(attributes)
     listed = pa.array([known.get(item, []) for item in seen], pa.list_(pa.string()))
     pq.write_table(pa.table({"item_id": list(seen), "attributes": listed}), output / ITEMS_FILE, compression="zstd")
-    progress(f"{rows:,} interactions of {len(counts):,} users with {len(seen):,} items")
-    return output
+    return f"{rows:,} interactions of {len(counts):,} users with {len(seen):,} items"
 
 
 def _blocks(file: Path) -> Iterator[tuple[list[str], list[str]]]:

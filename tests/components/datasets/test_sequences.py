@@ -28,6 +28,7 @@ def test_a_line_without_an_item(tmp_path: Path, text: str, line: int, found: str
     (tmp_path / "had.txt").write_text(text)
     with pytest.raises(DataError, match=f"had.txt: line {line}: found {found}, wanted a user and items, by spaces"):
         convert(tmp_path / "had.txt", None, tmp_path / "made", print)
+    assert [path.name for path in tmp_path.iterdir()] == ["had.txt"]  # nothing that could be taken for whole
 
 
 def test_attributes_of_another_form(tmp_path: Path) -> None:
