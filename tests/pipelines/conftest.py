@@ -138,6 +138,19 @@ def shop_config(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def every_step(pinned: str, banned: str) -> dict[str, Any]:
+    """Re-ranking of the shop's lists by all that a gateway's settings can name, but rules."""
+    return {
+        "combination": {"click": {"weight": 1, "a": 0.8, "b": -0.1}},
+        "freshness": {"weight": 0.1, "half_life_days": 5_000},
+        "popularity": {"strength": 0.01},
+        "diversity": {"method": "dpp", "relevance": 0.5},
+        "caps": [{"feature": "category", "most": 2, "top": 8}],
+        "pinned": {pinned: 3},
+        "banned": [banned],
+    }
+
+
 def written(folder: Path, config: Mapping[str, Any]) -> Path:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(dict(config), sort_keys=False))

@@ -42,6 +42,7 @@ from serving.log_writer.settings import LogWriterSettings
 from serving.log_writer.writer import LogWriter
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
+from tests.pipelines.conftest import every_step
 
 pytestmark = pytest.mark.e2e
 
@@ -400,16 +401,7 @@ def locked(running: Running) -> FastAPI:
     """A gateway behind keys, with every step of re-ranking and an experiment."""
     keys = Keys.from_environment({role.variable: key for role, key in KEYS.items()})
     first, second = sorted(running.catalogue)[:2]
-    steps = {
-        "combination": {"click": {"weight": 1, "a": 0.8, "b": -0.1}},
-        "freshness": {"weight": 0.1, "half_life_days": 5_000},
-        "popularity": {"strength": 0.01},
-        "diversity": {"method": "dpp", "relevance": 0.5},
-        "caps": [{"feature": "category", "most": 2, "top": 8}],
-        "pinned": {first: 3},
-        "banned": [second],
-        "rules": [{"feature": "price", "at_least": 1}],
-    }
+    steps = {**every_step(pinned=first, banned=second), "rules": [{"feature": "price", "at_least": 1}]}
     arms = {"diverse": {"control": {"share": 1}, "more": {"share": 1, "rerank": {"diversity": {"method": "mmr"}}}}}
     settings = GatewaySettings.model_validate(PATIENT.model_dump() | {"rerank": steps, "experiments": arms})
     return create_app(running.open_another(settings), keys, Limits(burst=1_000_000))

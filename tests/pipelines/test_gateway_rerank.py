@@ -18,6 +18,7 @@ from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
+from tests.pipelines.conftest import every_step
 
 pytestmark = pytest.mark.e2e
 
@@ -79,17 +80,7 @@ def test_every_step_shows_in_the_reply(
 ) -> None:
     assert [item["rerank"] for item in plain["items"]] == [[]] * 30
     banned, pinned = ids(plain)[0], ids(plain)[20]
-    ask = gateway_with(
-        {
-            "combination": {"click": {"weight": 1, "a": 0.8, "b": -0.1}},
-            "freshness": {"weight": 0.1, "half_life_days": 5_000},
-            "popularity": {"strength": 0.01},
-            "diversity": {"method": "dpp", "relevance": 0.5},
-            "caps": [{"feature": "category", "most": 2, "top": 8}],
-            "pinned": {pinned: 3},
-            "banned": [banned],
-        }
-    )
+    ask = gateway_with(every_step(pinned, banned))
     reply = ask(count=10)
     assert reply["fallbacks"] == []
     assert len(set(ids(reply))) == 10
