@@ -63,12 +63,15 @@ class ItemTable(tf.Module):
 
     def features(self, rows: tf.Tensor) -> Features:
         """Each slot's values at ``rows`` (int32, any shape; ``PAD`` reads as unknown)."""
-        known = tf.where(rows < 0, self.count, rows)
-        return {name: tf.gather(value, known) for name, value in self._values.items()}
+        return {name: self.at(rows, value) for name, value in self._values.items()}
 
     def id_rows(self, rows: tf.Tensor) -> tf.Tensor:
         """Rows of an id embedding table of ``count + 1`` rows."""
-        return tf.gather(self._id_rows, tf.where(rows < 0, self.count, rows))
+        return self.at(rows, self._id_rows)
+
+    def at(self, rows: tf.Tensor, of_row: tf.Tensor) -> tf.Tensor:
+        """``of_row`` [n + 1, …], its last row for unknown items, at ``rows`` (int32, any shape; ``PAD`` reads as unknown)."""
+        return tf.gather(of_row, tf.where(rows < 0, self.count, rows))
 
 
 def of_rows(count: int, vectors_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

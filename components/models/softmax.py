@@ -15,8 +15,8 @@ class InBatchSoftmax:
     """Told from the other items of the batch, with log-Q correction and without accidental hits.
 
     loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q_j)[i] / Σ_i w_i, with Q_j the frequency of item j among the training
-    events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out. Where the batch is
-    spread over replicas, j runs over the pairs of all of them. Costs the square of the batch.
+    events (Yi et al. 2019, eq. 3–5), and with j ≠ i of the same item left out. Where the batch is spread over replicas, j
+    runs over the pairs of all of them. Costs the square of the batch.
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:

@@ -37,7 +37,7 @@ class ItemTower(keras.layers.Layer):
     def call(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32 [batch, dim] from int32 [batch]."""
         if self._frozen is not None:
-            return tf.gather(self._frozen, tf.where(rows == PAD, self.count, rows))
+            return self._table.at(rows, self._frozen)
         return self.vectors(self._table.id_rows(rows), self._table.features(rows), training)
 
     def freeze(self) -> tf.Variable:

@@ -51,7 +51,7 @@ class RankerInputs(keras.layers.Layer):
     def item_vectors(self, rows: tf.Tensor) -> tf.Tensor:
         """float32 [batch, n, width] from int32 [batch, n]: id and features side by side."""
         if self._frozen is not None:
-            return tf.gather(self._frozen, tf.where(rows == PAD, self.parts.table.count, rows))
+            return self.parts.table.at(rows, self._frozen)
         return per_distinct(rows, self._side_by_side)
 
     def freeze(self) -> None:
@@ -114,8 +114,8 @@ class Batch:
     @cached_property
     def recall_product(self) -> tf.Tensor:
         """[B, n, recall's width]: recall's two vectors, elementwise."""
-        rows = tf.where(self.rows < 0, self._inputs.parts.table.count, self.rows)
-        return self.features["recall_embedding"][:, tf.newaxis] * tf.gather(self._inputs.parts.recall_vectors, rows)
+        parts = self._inputs.parts
+        return self.features["recall_embedding"][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)
 
     @cached_property
     def recall_score(self) -> tf.Tensor:
