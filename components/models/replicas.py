@@ -22,3 +22,8 @@ def rows_of_all(value: tf.Tensor) -> tf.Tensor:
         return value
     own = replica.replica_id_in_sync_group * tf.shape(value)[0]
     return tf.roll(replica.all_gather(tf.identity(value), axis=0), shift=-own, axis=0)
+
+
+def copies(variable: tf.Variable) -> tuple[tf.Variable, ...]:
+    """A variable's copy on each device of this process, which is what a traced function knows of it."""
+    return variable.values if isinstance(variable, tf.distribute.DistributedValues) else (variable,)

@@ -19,6 +19,7 @@ from components.models.calibration import Calibration, fit_calibration
 from components.models.items import ItemCounters, ItemTable
 from components.models.multi_task import MultiTaskRanker
 from components.models.rankers import RankerParts, make_ranker
+from components.models.replicas import copies
 from components.models.tasks import Task, combined_score, predictions
 from components.schema import samples as names
 from components.training.context import TrainingContext
@@ -210,7 +211,7 @@ class RankingExport(ModelExport):
         self._logits = tf.function(lambda features, rows: model.ranker(features, rows), input_signature=[recalled, rows])
         # What it reads, and not the embeddings that are frozen into a table; in the model's order, for a graph keeps none.
         read = {id(variable) for variable in self._logits.get_concrete_function().variables}
-        self._ranker_variables = [variable for variable in model.variables if id(variable) in read]
+        self._ranker_variables = [copy for variable in model.variables for copy in copies(variable) if id(copy) in read]
 
     def _with_recall(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {**only(features, self._spec), "recall_embedding": self._recall().embed(features)}
