@@ -40,7 +40,7 @@ class NodeEvent:
 def places(workdir: Path) -> Places:
     """Where a run in ``workdir`` keeps its things."""
     metadata = sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
-    return Places(str(workdir / ARTIFACTS_FOLDER), str(workdir / "releases"), metadata)
+    return Places(str(workdir / ARTIFACTS_FOLDER), str(workdir / "releases"), str(workdir / "checkpoints"), metadata)
 
 
 def known(config: PipelineConfig, workdir: Path) -> Known:

@@ -29,13 +29,14 @@ class Places:
     """Where a run keeps its things.
 
     Attributes:
-      artifacts: root of the artifacts; registry: of the releases; sources: what the data set's relative paths count from,
-        empty where there are none. Each a folder or a URI.
+      artifacts: root of the artifacts; registry: of the releases; checkpoints: of trainings that have not ended; sources: what
+        the data set's relative paths count from, empty where there are none. Each a folder or a URI.
       metadata: TFX's metadata connection, or None where the platform has its own.
     """
 
     artifacts: str
     registry: str
+    checkpoints: str
     metadata: Any
     sources: str = ""
 
@@ -100,7 +101,9 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         "transform_graph": transform.outputs["transform_graph"],
         **data,
     }
-    retrieval = ModelTrainer(run_fn=RETRIEVAL, config=settings(config, "retrieval"), **learning).with_id("RetrievalTrainer")
+    retrieval = ModelTrainer(
+        run_fn=RETRIEVAL, config=settings(config, "retrieval"), checkpoints=places.checkpoints, **learning
+    ).with_id("RetrievalTrainer")
     index = IndexBuilder(
         config=settings(config, "index"), examples=samples.outputs["examples"], retrieval=retrieval.outputs["model"]
     )
@@ -108,6 +111,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
     ranking = ModelTrainer(
         run_fn=RANKING,
         config=settings(config, "ranking"),
+        checkpoints=places.checkpoints,
         retrieval=retrieval.outputs["model"],
         index=index.outputs["index"],
         **learning,

@@ -7,6 +7,7 @@ in the Transformer Architecture (normalised before each layer, not after).
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models import draws
 from components.models.features import Features, FeatureVectors, Slot
 from components.models.items import PAD
 from components.models.pairs import Pairs
@@ -65,7 +66,7 @@ class SelfAttentionTower(keras.layers.Layer):
         x = tf.reshape(vectors, [batch, length + 1, self._dim]) * self._dim**0.5
         x = tf.where(present[..., tf.newaxis], x, self._start) + self._places[: length + 1]
         if training:
-            x = tf.nn.dropout(x, self._dropout)
+            x = draws.dropout(x, self._dropout)
         earlier = tf.range(length + 1)[:, tf.newaxis] <= tf.range(length + 1)
         mask = earlier & (present | begins)[:, tf.newaxis] | tf.eye(length + 1, dtype=tf.bool)
         for block in self._blocks:
@@ -81,12 +82,12 @@ class _Block(keras.layers.Layer):
 
     def __init__(self, dim: int, heads: int, dropout: float, name: str) -> None:
         super().__init__(name=name)
-        self._attend = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
+        self._attend = draws.MultiHeadAttention(heads, dim // heads, dropout=dropout)
         self._before_attention = keras.layers.LayerNormalization(epsilon=1e-6)
         self._before_dense = keras.layers.LayerNormalization(epsilon=1e-6)
         self._widen = keras.layers.Dense(EXPANSION * dim, activation="gelu")
         self._narrow = keras.layers.Dense(dim)
-        self._drop = keras.layers.Dropout(dropout)
+        self._drop = draws.Dropout(dropout)
 
     def call(self, x: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
         normed = self._before_attention(x)

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from components.models import draws
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
@@ -61,7 +62,7 @@ class SampledSoftmax:
         self._items, self._negatives = items, negatives
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = tf.random.uniform([self._negatives], maxval=self._items.count, dtype=tf.int32)
+        drawn = draws.uniform([self._negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
         own = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1, keepdims=True)
         others = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
         others = tf.where(pairs.rows[:, tf.newaxis] == drawn, others.dtype.min, others)

@@ -55,18 +55,24 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
         tasks,
     )
     with strategy.scope():
-        model = MultiTaskRanker(make_ranker(parts, settings), tasks)
+        model = MultiTaskRanker(make_ranker(parts, settings), tasks, settings.seed)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
         held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
-        batches = with_seeds(training_batches(blocks, settings.batch_size, settings.seed), settings.seed + 1)
+
+        def batches(epoch: int) -> tf.data.Dataset:
+            ordered = training_batches(blocks, settings.batch_size, settings.seed, epoch)
+            seeded = with_seeds(ordered, settings.seed + 1, epoch)
+            return seeded.map(lambda batch, seed: _with_candidates(batch, settings.negatives, seed), tf.data.AUTOTUNE)
+
         train(
             model,
-            batches.map(lambda batch, seed: _with_candidates(batch, settings.negatives, seed), tf.data.AUTOTUNE),
+            batches,
             measure=lambda: ndcg_of(model, held_out, tasks, context.config),
             metric="ndcg_at_10",
             settings=settings,
             run_folder=context.run_folder,
+            checkpoint=context.checkpoint,
         )
     calibrations = calibrations_of(model, _blocks(context, recall, context.eval_files, recalled=False), tasks, context.config)
     model.ranker.counters = counters.since(days, context.facts.eval_from_ms or 0)

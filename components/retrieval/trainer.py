@@ -7,6 +7,7 @@ best items by exact search.
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,12 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
         held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(512).cache()
         train(
             model,
-            training_batches(blocks, settings.batch_size, settings.seed),
+            partial(training_batches, blocks, settings.batch_size, settings.seed),
             measure=lambda: recall_at(model, held_out, table.count),
             metric="recall_at_100",
             settings=settings,
             run_folder=context.run_folder,
+            checkpoint=context.checkpoint,
         )
     save(model, table, context)
 
@@ -64,10 +66,10 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
     loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings.loss_negatives)
     if settings.query_tower == "pooled":
-        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)
+        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss, settings.seed)
     length = context.config.samples.history_length
     tower = SelfAttentionTower(items, context.query_slots, dim, length, settings.blocks, settings.heads, dropout)
-    return TwoTower(tower, items, loss)
+    return TwoTower(tower, items, loss, settings.seed)
 
 
 def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool = False) -> tf.data.Dataset:

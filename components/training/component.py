@@ -41,18 +41,19 @@ class ModelTrainer(base_component.BaseComponent):
     Args:
       run_fn: dotted path of the function that trains and saves.
       config: the pipeline's settings as JSON.
+      checkpoints: the folder, or the URI, where a training keeps what it needs to go on once its process was killed.
       channels: the inputs of ``ModelTrainerSpec``.
     """
 
     SPEC_CLASS = ModelTrainerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ModelTrainerExecutor)
 
-    def __init__(self, run_fn: str, config: str, **channels: object) -> None:
+    def __init__(self, run_fn: str, config: str, checkpoints: str, **channels: object) -> None:
         spec = ModelTrainerSpec(
             train_args=trainer_pb2.TrainArgs(splits=["train"]),
             eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
             run_fn=run_fn,
-            custom_config=json.dumps({"config": config}),
+            custom_config=json.dumps({"config": config, "checkpoints": checkpoints}),
             model=tfx.Channel(type=tfx.standard_artifacts.Model),
             model_run=tfx.Channel(type=tfx.standard_artifacts.ModelRun),
             **channels,

@@ -19,6 +19,7 @@ from components.models.items import ItemFacts, ItemRows
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.features import SnapshotFacts, read_interactions
+from components.training.checkpoints import CheckpointFile, training_key
 from components.training.inputs import transformed
 from components.training.items import item_facts, query_slots
 
@@ -36,6 +37,7 @@ class TrainingContext:
     inputs: Mapping[str, Path]  # event_log, catalogue, features; for ranking also retrieval and index
     model_folder: Path
     run_folder: Path
+    checkpoint: CheckpointFile
 
     @classmethod
     def of(cls, fn_args: Any, node: str) -> "TrainingContext":
@@ -45,14 +47,26 @@ class TrainingContext:
           DataError: a split holds no samples.
         """
         custom = fn_args.custom_config
+        config = parse_config(custom["config"], origin=node)
+        train_files, eval_files = _files(fn_args.train_files, "training"), _files(fn_args.eval_files, "validation")
+        inputs = {name: Path(uri) for name, uri in custom["inputs"].items()}
+        learnt_from: dict[str, Path | list[Path]] = {
+            **inputs,
+            "transform_graph": Path(fn_args.transform_output),
+            "train": [Path(file) for file in train_files],
+            "eval": [Path(file) for file in eval_files],
+        }
         return cls(
-            config=parse_config(custom["config"], origin=node),
+            config=config,
             transform=tft.TFTransformOutput(fn_args.transform_output),
-            train_files=_files(fn_args.train_files, "training"),
-            eval_files=_files(fn_args.eval_files, "validation"),
-            inputs={name: Path(uri) for name, uri in custom["inputs"].items()},
+            train_files=train_files,
+            eval_files=eval_files,
+            inputs=inputs,
             model_folder=Path(fn_args.serving_model_dir),
             run_folder=Path(fn_args.model_run_dir),
+            checkpoint=CheckpointFile(
+                custom["checkpoints"], partial(training_key, [node, config.model_dump_json()], learnt_from)
+            ),
         )
 
     @cached_property

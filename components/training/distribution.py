@@ -9,7 +9,7 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from components.config.pipeline import TrainingConfig
 from components.errors import ConfigError
@@ -42,6 +43,7 @@ def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
     settings: TrainingConfig = getattr(context.config, section)
     if settings.distribute == "none":
         job(context, tf.distribute.get_strategy())
+        context.checkpoint.remove()
         return
     strategy = tf.distribute.MirroredStrategy() if settings.distribute == "mirrored" else joined(CHIEF)
     replicas = strategy.num_replicas_in_sync
@@ -54,6 +56,7 @@ def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
     with strategy.scope():
         chiefs(json.dumps(told))
     job(context, strategy)
+    context.checkpoint.remove()
 
 
 def train_as_told(folder: Path) -> None:
@@ -85,6 +88,14 @@ def chiefs(message: str) -> str:
     own = np.frombuffer(message.encode(), np.uint8)[:size]
     said[: len(own)] = own
     return _first(strategy, said).astype(np.uint8).tobytes().decode()
+
+
+def chiefs_arrays(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The chief's, on every worker of the strategy in scope; all must bring arrays of the same shapes."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return list(arrays)
+    return [_first(strategy, each) for each in arrays]
 
 
 def _first(strategy: tf.distribute.Strategy, value: Any) -> Any:

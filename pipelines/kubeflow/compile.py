@@ -40,6 +40,7 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     _check_beam(settings)
     _check_training(config, settings)
     _check_registry(settings)
+    _check_checkpoints(settings)
     overrides, span = json.dumps(settings.parameters.overrides, sort_keys=True), settings.parameters.span
     overridden({"config": config.model_dump_json()}, patch_of(overrides, span), "parameters")
 
@@ -63,7 +64,7 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
 
 
 def _tfx_spec(config: PipelineConfig, settings: KubeflowSettings) -> dict[str, Any]:
-    places = Places(settings.pipeline_root, settings.releases, None, settings.sources)
+    places = Places(settings.pipeline_root, settings.releases, settings.checkpoints_place, None, settings.sources)
     pipeline = create_pipeline(config, places, Known(), settings.beam.arguments(), cache=False)
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(default_image=settings.image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True)
@@ -102,6 +103,13 @@ def _check_registry(settings: KubeflowSettings) -> None:
     if not is_uri(settings.releases):
         for node in READING_RELEASES:
             _check_mounted(settings, node, Path(settings.releases), "registry")
+
+
+def _check_checkpoints(settings: KubeflowSettings) -> None:
+    """In a folder: on a volume that the trainers have."""
+    if not is_uri(settings.checkpoints_place):
+        for node in TRAINERS:
+            _check_mounted(settings, node, Path(settings.checkpoints_place), "checkpoints")
 
 
 def _check_mounted(settings: KubeflowSettings, node: str, folder: Path, key: str) -> None:

@@ -249,6 +249,11 @@ class KubeflowSettings(Settings):
         description="where releases go: a URI, or a folder on a volume, from which serving can read them at once; default: "
         "`releases` below the pipeline root",
     )
+    checkpoints: Place | None = Field(
+        default=None,
+        description="where a training keeps what its next attempt goes on from: a URI, or a folder on a volume that the "
+        "trainers mount; default: `checkpoints` below the pipeline root",
+    )
     sources: Place = Field(
         description="what the config's relative data paths count from: a URI, or a folder on a volume that the nodes mount"
     )
@@ -266,6 +271,10 @@ class KubeflowSettings(Settings):
     @property
     def releases(self) -> str:
         return self.registry or f"{self.pipeline_root}/releases"
+
+    @property
+    def checkpoints_place(self) -> str:
+        return self.checkpoints or f"{self.pipeline_root}/checkpoints"
 
     def node(self, name: str) -> NodeSettings:
         """The defaults, with what the node's own section says in their place."""
