@@ -13,7 +13,7 @@ from components.config.dataset import (
     TaskConfig,
     UsersConfig,
 )
-from components.config.load import load_config, load_settings, parse_config, parse_settings
+from components.config.load import load_config, load_settings, parse_config, parse_settings, tuned_config
 from components.config.pipeline import (
     EvaluationConfig,
     IndexConfig,
@@ -23,6 +23,7 @@ from components.config.pipeline import (
     SamplesConfig,
     ValidationConfig,
 )
+from components.config.tuning import TuningConfig
 
 __all__ = [
     "ContextColumn",
@@ -41,10 +42,12 @@ __all__ = [
     "SplitConfig",
     "TableConfig",
     "TaskConfig",
+    "TuningConfig",
     "UsersConfig",
     "ValidationConfig",
     "load_config",
     "load_settings",
     "parse_config",
     "parse_settings",
+    "tuned_config",
 ]

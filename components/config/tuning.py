@@ -1,6 +1,7 @@
 """Where to look for better settings: values to try for keys of ``retrieval`` and ``ranking``."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -8,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from components.config.settings import Settings
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z_]+(\.[a-z_]+)*$")]
+TRIALS_FILE = "trials.json"  # of a search's results: what was tried
 SECTIONS = ("retrieval", "ranking")
 # Keys that are no matter of search, with why.
 UNTUNABLE = {
@@ -68,14 +70,28 @@ class TuningConfig(Settings):
         return self
 
 
+def decoded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """From a tuner's values, which are numbers, or JSON of anything else, to those of the settings."""
+    return {key: json.loads(value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def encoded(choices: Sequence[Any]) -> list[Any]:
+    """The other way round, for choices of one key."""
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in choices)
+    if numbers and len({type(each) for each in choices}) == 1:
+        return list(choices)
+    return [json.dumps(each) for each in choices]
+
+
 def with_values(document: Mapping[str, Any], section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """A config's document with other values of a section's keys, of which ``model.hidden`` is one below ``model``."""
-    changed = dict(document.get(section, {}))
+    changed = dict(document)
     for key in sorted(values, key=lambda key: key.count(".")):  # `model` before what lies below it
-        *path, last = key.split(".")
+        *path, last = (section, *key.split("."))
         below = changed
         for part in path:
             inner = below.get(part, {})
-            below[part] = below = {"name": inner} if isinstance(inner, str) else dict(inner)
+            below[part] = {"name": inner} if isinstance(inner, str) else dict(inner)
+            below = below[part]
         below[last] = values[key]
-    return {**document, section: changed}
+    return changed

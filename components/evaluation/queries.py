@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
-from components.funnel.seen import PAD, padded, seen_before
+from components.features.seen import PAD, padded, seen_before
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.events import CONTEXT_PREFIX

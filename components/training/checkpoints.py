@@ -132,18 +132,23 @@ class CheckpointFile:
         return self._path.with_name(f".{self._name}.partial")
 
 
-def training_key(settings: Iterable[str], inputs: Mapping[str, Path | list[Path]]) -> str:
-    """A hash of all that a training depends on: settings, what lies in files and folders, wherever they lie, versions."""
+def training_key(settings: Iterable[str], inputs: str) -> str:
+    """A hash of all that a training depends on: settings, the ``digest_of`` its inputs, versions."""
     whole = hashlib.sha256()
-    for text in (FORMAT, *(version(name) for name in VERSIONS), *settings):
+    for text in (FORMAT, *(version(name) for name in VERSIONS), *settings, inputs):
         whole.update(f"{len(text)}:{text}".encode())
+    return whole.hexdigest()[:32]
+
+
+def digest_of(inputs: Mapping[str, Path | list[Path]]) -> str:
+    """A hash of what lies in files and folders, wherever they lie."""
+    whole = hashlib.sha256()
     for name, places in sorted(inputs.items()):
-        roots = [places] if isinstance(places, Path) else places
-        for root in roots:
+        for root in [places] if isinstance(places, Path) else places:
             files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
             for path in files:
                 inner = path.relative_to(root) if path != root else path.name
                 with path.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 whole.update(f"{name}/{inner}={digest}\n".encode())
-    return whole.hexdigest()[:32]
+    return whole.hexdigest()

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,11 +30,13 @@ class Progress:
     """What the epochs so far have given.
 
     Attributes:
-      metric: the one to be greatest; curves: each metric's values, one an epoch; best_weights: None before any epoch.
+      metric: the one to be greatest; curves: each metric's values, one an epoch; seconds: of each epoch's steps;
+      best_weights: None before any epoch.
     """
 
     metric: str
     curves: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
     best_weights: Arrays | None = None
 
     @property
@@ -51,7 +54,8 @@ class Progress:
             return self.epochs == settings.epochs
         return self.epochs - 1 - self.best_epoch >= settings.patience
 
-    def add(self, epoch: dict[str, float], model: keras.Model) -> None:
+    def add(self, epoch: dict[str, float], seconds: float, model: keras.Model) -> None:
+        self.seconds.append(round(seconds, 3))
         for name, value in epoch.items():
             self.curves.setdefault(name, []).append(float(value))
         if self.best_epoch == self.epochs - 1:
@@ -66,7 +70,7 @@ def train(
     settings: TrainingConfig,
     run_folder: Path,
     checkpoint: CheckpointFile,
-) -> None:
+) -> Progress:
     """Fit ``model``, leave it with its best weights, write TensorBoard logs and ``history.json``.
 
     Where a training with the same settings and inputs was cut off, it goes on after the last epoch that it had finished.
@@ -87,16 +91,24 @@ def train(
             epoch = progress.epochs
             if settings.schedule == "cosine":
                 model.optimizer.learning_rate = _cosine(settings, epoch)
+            started = time.monotonic()
             losses = feed.fit(epoch)
+            seconds = time.monotonic() - started
             # The chief's: should another worker find a last digit otherwise, all must stop or go on together all the same.
-            progress.add({**losses, **json.loads(chiefs(json.dumps(measure())))}, model)
+            progress.add({**losses, **json.loads(chiefs(json.dumps(measure())))}, seconds, model)
             _log(logs, epoch, progress)
             if strategy.extended.should_checkpoint:
                 checkpoint.write(_checkpoint(model, progress))
         model.set_weights(progress.best_weights)
-    record = {"metric": metric, "best_epoch": progress.best_epoch + 1, "curves": progress.curves}
+    record = {
+        "metric": metric,
+        "best_epoch": progress.best_epoch + 1,
+        "curves": progress.curves,
+        "seconds": progress.seconds,
+    }
     run_folder.mkdir(parents=True, exist_ok=True)
     (run_folder / HISTORY_FILE).write_text(json.dumps(record, indent=1))
+    return progress
 
 
 class _Feed:
@@ -144,8 +156,7 @@ def _resumed(model: keras.Model, feed: _Feed, metric: str, file: CheckpointFile)
       ArtifactError: the checkpoint is of another model.
     """
     found = file.read() if model.distribute_strategy.extended.should_checkpoint else None
-    curves: dict[str, list[float]] = json.loads(chiefs(json.dumps(dict(found.progress) if found else {})))
-    progress = Progress(metric, curves)
+    progress = Progress(metric, **json.loads(chiefs(json.dumps(found.progress if found else {}))))
     if not progress.epochs:
         return progress
     feed.build()
@@ -162,7 +173,9 @@ def _resumed(model: keras.Model, feed: _Feed, metric: str, file: CheckpointFile)
 
 
 def _checkpoint(model: keras.Model, progress: Progress) -> Checkpoint:
-    return Checkpoint(progress.curves, {**_variables(model), BEST: progress.best_weights or ()})
+    return Checkpoint(
+        {"curves": progress.curves, "seconds": progress.seconds}, {**_variables(model), BEST: progress.best_weights or ()}
+    )
 
 
 def _variables(model: keras.Model) -> dict[str, Arrays]:

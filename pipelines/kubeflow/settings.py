@@ -12,7 +12,7 @@ from components.config import load_settings
 from components.config.settings import Settings
 from components.storage.object_store import SCHEMES, is_uri
 from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile, HostAndPort
-from pipelines.nodes import NODES
+from pipelines.nodes import NODES, TUNERS
 
 EXIT_HANDLER = "ExitHandler"
 TRAINERS = {"RetrievalTrainer": "retrieval", "RankingTrainer": "ranking"}  # with the section of the config that each reads
@@ -74,7 +74,7 @@ def _image(value: str) -> str:
 
 
 def _node(name: str) -> str:
-    known = (*NODES, EXIT_HANDLER)
+    known = (*NODES, *TUNERS, EXIT_HANDLER)
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean {close[0]}?" if close else f"wanted one of: {', '.join(known)}"
