@@ -109,7 +109,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         module, name = f"components.{section}.trainer", section.capitalize()
         channels |= learning
         if f"{name}Tuner" in nodes_of(config):
-            searched = settings(config, section, **reading, tuning={section, "max_trials", "search", "seed"})
+            searched = settings(config, section, **reading, tuning={section, "max_trials", "search", "seed", "parallel"})
             tuners.append(ModelTuner(f"{module}.tuner_fn", searched, places.checkpoints, **channels).with_id(f"{name}Tuner"))
             channels["hyperparameters"] = tuners[-1].outputs["best_hyperparameters"]
         return ModelTrainer(f"{module}.run_fn", settings(config, section, **reading), places.checkpoints, **channels).with_id(

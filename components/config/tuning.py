@@ -50,6 +50,12 @@ class TuningConfig(Settings):
         default="bayesian", description="bayesian: at random at first, then where a model of the results so far expects most"
     )
     seed: int = Field(default=17, ge=1)
+    parallel: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="trials at a time, each by a process of its own with a GPU of its own, if there are any",
+    )
     retrieval: dict[Key, Searched] = Field(default={}, description="key of `retrieval` → its values")
     ranking: dict[Key, Searched] = Field(default={}, description="key of `ranking`, such as model.dropout → its values")
 

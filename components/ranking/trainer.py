@@ -43,9 +43,11 @@ def run_fn(fn_args: Any) -> None:
 
 
 def tuner_fn(fn_args: Any) -> Tuning:
-    return tuning_of(
-        lambda context, strategy: fit(context, strategy).progress, lambda _: METRIC, fn_args, "RankingTuner", "ranking"
-    )
+    return tuning_of(trial, lambda _: METRIC, fn_args, "RankingTuner", "ranking")
+
+
+def trial(context: TrainingContext, strategy: tf.distribute.Strategy) -> Progress:
+    return fit(context, strategy).progress
 
 
 class Fitted(NamedTuple):

@@ -42,12 +42,16 @@ def run_fn(fn_args: Any) -> None:
 
 def tuner_fn(fn_args: Any) -> Tuning:
     return tuning_of(
-        lambda context, strategy: fit(context, strategy).progress,
+        trial,
         lambda context: stop_metric(context.config, len(context.item_facts.ids)),
         fn_args,
         "RetrievalTuner",
         "retrieval",
     )
+
+
+def trial(context: TrainingContext, strategy: tf.distribute.Strategy) -> Progress:
+    return fit(context, strategy).progress
 
 
 def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:

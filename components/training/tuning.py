@@ -5,34 +5,38 @@ after its last trial, within which the training goes on after its last epoch. Th
 more trials goes on from them too.
 """
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import keras_tuner
 import tensorflow as tf
-import tf_keras as keras
 from keras_tuner.engine.base_tuner import BaseTuner
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
 
-from components.config import TuningConfig, tuned_config
+from components.config import TuningConfig
 from components.config.tuning import Searched, decoded, encoded
 from components.errors import ConfigError
 from components.storage.object_store import ObjectStore, is_uri
+from components.training import trial as trials
 from components.training.context import TrainingContext
-from components.training.distribution import alone
-from components.training.loop import Progress
+from components.training.trial import ImpossibleError, Job, Outcome
 
 ORACLES = {"bayesian": BayesianOptimizationOracle, "random": RandomSearchOracle}
-Job = Callable[[TrainingContext, tf.distribute.Strategy], Progress]
+LOG_TAIL_LINES = 20
 logger = logging.getLogger("winnow.tuning")
+Runner = Callable[[Mapping[str, Any], int], Outcome]
 
 
 class Tuning(NamedTuple):
@@ -46,28 +50,37 @@ def tuning_of(job: Job, metric: Callable[[TrainingContext], str], fn_args: Any, 
     """The search for settings of a section.
 
     Args:
-      job: trains one model, and does not save it; metric: names the one to be greatest.
+      job: trains one model, and does not save it; a function of a module. metric: names the one to be greatest.
     """
-    arguments = SimpleNamespace(
-        **{name: getattr(fn_args, name) for name in ("train_files", "eval_files", "custom_config")},
-        transform_output=fn_args.transform_graph_path,
-        hyperparameters=None,
-        serving_model_dir="",
-        model_run_dir="",
-    )
-    context = TrainingContext.of(arguments, node, section)
-    if context.config.tuning is None:
+    arguments = {name: getattr(fn_args, name) for name in ("train_files", "eval_files", "custom_config")}
+    arguments["transform_output"] = fn_args.transform_graph_path
+    context = trials.context_of(arguments, node, section)
+    tuning = context.config.tuning
+    if tuning is None:
         raise ConfigError(f"tuning: found none, wanted the values to try for {section}")
-    return Tuning(TrialTuner(job, metric(context), context, context.config.tuning, section), {})
+
+    def here(values: Mapping[str, Any], _: int) -> Outcome:
+        return trials.run(job, context, section, values)
+
+    def apart(values: Mapping[str, Any], place: int) -> Outcome:
+        order = {"job": [job.__module__, job.__name__], "of": [node, section], "arguments": arguments, "values": dict(values)}
+        return _by_process(order, place)
+
+    return Tuning(TrialTuner(apart if tuning.parallel > 1 else here, metric(context), context, tuning, section), {})
 
 
 class TrialTuner(BaseTuner):
-    """Runs the trials that its oracle proposes, one after the other, in this process."""
+    """Has the trials run that its oracle proposes, as many at a time as the settings say.
 
-    def __init__(self, job: Job, metric: str, context: TrainingContext, tuning: TuningConfig, section: str) -> None:
-        self._job, self._metric, self._context, self._section = job, metric, context, section
-        # Another number of trials is the same search.
-        key = context.key(context.config.model_dump_json(exclude={"tuning": {"max_trials"}}))
+    Args:
+      run: trains with values; the number is the trial's place among those that run at the same time.
+    """
+
+    def __init__(self, run: Runner, metric: str, context: TrainingContext, tuning: TuningConfig, section: str) -> None:
+        self._run, self._metric, self._section, self._parallel = run, metric, section, tuning.parallel
+        self._writing, self._place = threading.Lock(), threading.local()
+        # Another number of trials, in all or at a time, is the same search.
+        key = context.key(context.config.model_dump_json(exclude={"tuning": {"max_trials", "parallel"}}))
         self._notes = _Notes(f"{context.checkpoints.rstrip('/')}/{key}")
         oracle = ORACLES[tuning.search](
             objective=keras_tuner.Objective(metric, "max"),
@@ -77,46 +90,45 @@ class TrialTuner(BaseTuner):
         )
         super().__init__(oracle, directory=str(self._notes.folder), project_name="search")
 
-    def run_trial(self, trial: Trial, **_: Any) -> dict[str, float]:
-        """The best that the metric was in a training with the trial's values."""
-        keras.backend.clear_session()
-        values = decoded(trial.hyperparameters.values)
-        started = time.monotonic()
-        with _as_trial_errors(), tempfile.TemporaryDirectory() as scratch:
-            config = tuned_config(self._context.config, self._section, values)
-            context = replace(self._context, config=config, run_folder=Path(scratch))
-            progress = self._job(context, alone(getattr(config, self._section)))
-            context.checkpoint.remove()
-        best = progress.curves[self._metric][progress.best_epoch]
-        logger.info(
-            "trial %s: %s %.5f after epoch %d of %d, %.1f s: %s",
-            trial.trial_id, self._metric, best, progress.best_epoch + 1, progress.epochs, time.monotonic() - started, values,
-        )  # fmt: skip
-        return {self._metric: best}
-
-    def on_trial_end(self, trial: Trial) -> None:
-        super().on_trial_end(trial)
-        self._notes.keep()
-
-    def on_search_end(self) -> None:
+    def search(self, *_: Any, **__: Any) -> None:
         """
         Raises:
           ConfigError: no trial has been trained to its end.
         """
-        super().on_search_end()
+        with ThreadPoolExecutor(self._parallel) as pool:
+            for worker in [pool.submit(self._work, place) for place in range(self._parallel)]:
+                worker.result()
         if not any(trial["score"] is not None for trial in self.record()["trials"]):
             last = self.oracle.trials[self.oracle.end_order[-1]]
             raise ConfigError(f"tuning: no trial of {self._section} could be trained; the last one ended with: {_reason(last)}")
 
+    def _work(self, place: int) -> None:
+        """Trial after trial, until there are no more."""
+        self._place.number = place
+        while (trial := self.oracle.create_trial(f"worker{place}")).status != TrialStatus.STOPPED:
+            self._try_run_and_update_trial(trial)
+            with self._writing:
+                self.on_trial_end(trial)
+                self._notes.keep()
+
+    def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
+        """The best that the metric was in a training with the trial's values."""
+        values, started = decoded(trial.hyperparameters.values), time.monotonic()
+        with _as_trial_errors():
+            outcome = self._run(values, self._place.number)
+        took = f"epoch {outcome.best_epoch} of {outcome.epochs}, {time.monotonic() - started:.1f} s"
+        logger.info("trial %s: %s %.5f after %s: %s", trial.trial_id, self._metric, outcome.reached, took, values)
+        return {self._metric: outcome.reached}
+
     def record(self) -> dict[str, Any]:
         """All trials in the order in which they began: values, what the metric reached (None where it failed), and why."""
-        trials = [self.oracle.trials[each] for each in self.oracle.start_order]
+        ordered = [self.oracle.trials[each] for each in self.oracle.start_order]
         return {
             "section": self._section,
             "metric": self._metric,
             "trials": [
                 {"values": decoded(trial.hyperparameters.values), "score": trial.score, "failure": _reason(trial)}
-                for trial in trials
+                for trial in ordered
             ],
         }
 
@@ -164,12 +176,35 @@ def space_of(space: Mapping[str, Searched]) -> keras_tuner.HyperParameters:
     return made
 
 
+def _by_process(order: Mapping[str, Any], place: int) -> Outcome:
+    """A trial by another process, which sees one GPU where there are some; what it logs goes where this one's log goes."""
+    environment = dict(os.environ)
+    if gpus := tf.config.list_physical_devices("GPU"):
+        visible = environment.get("CUDA_VISIBLE_DEVICES") or ",".join(str(number) for number in range(len(gpus)))
+        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[place % len(gpus)]
+    with tempfile.TemporaryDirectory() as scratch:
+        files = Path(scratch) / "order.json", Path(scratch) / "result.json"
+        files[0].write_text(json.dumps(order))
+        command = [sys.executable, "-m", "components.training.trial", *map(str, files)]
+        ended = subprocess.run(command, env=environment, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, errors="replace")
+        sys.stderr.write(ended.stderr)
+        if ended.returncode < 0:
+            raise ImpossibleError(f"its process was killed by signal {-ended.returncode}, which the lack of memory does")
+        if ended.returncode or not files[1].exists():
+            tail = "\n".join(ended.stderr.splitlines()[-LOG_TAIL_LINES:])
+            raise RuntimeError(f"a trial has ended with status {ended.returncode}:\n{tail}")
+        said = json.loads(files[1].read_text())
+    if "failure" in said:
+        raise ImpossibleError(said["failure"])
+    return Outcome(**said)
+
+
 @contextmanager
 def _as_trial_errors() -> Iterator[None]:
     """keras-tuner notes that a trial has failed and goes on with the next; what is wrong with all of them ends the search."""
     try:
         yield
-    except (ConfigError, tf.errors.ResourceExhaustedError) as error:
+    except ImpossibleError as error:
         raise keras_tuner.errors.FailedTrialError(str(error)) from error
     except Exception as error:
         raise keras_tuner.errors.FatalError(str(error)) from error

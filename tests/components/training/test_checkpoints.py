@@ -9,7 +9,7 @@ import tf_keras as keras
 from components.config.pipeline import TrainingConfig
 from components.errors import ArtifactError
 from components.models.draws import Dropout, drawing
-from components.training.checkpoints import Checkpoint, CheckpointFile, training_key
+from components.training.checkpoints import Checkpoint, CheckpointFile, digest_of, training_key
 from components.training.inputs import training_batches
 from components.training.loop import HISTORY_FILE, train
 
@@ -69,6 +69,7 @@ def test_a_training_that_was_cut_off_ends_as_if_it_had_not_been(epochs: int, tmp
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(own, other)
     records = [json.loads((tmp_path / name / HISTORY_FILE).read_text()) for name in ("whole", "second")]
+    assert [len(record.pop("seconds")) for record in records] == [6, 6]
     assert records[0] == records[1]
     assert (records[0]["best_epoch"], len(records[0]["curves"]["loss"])) == (4, 6)
 
@@ -116,7 +117,7 @@ def test_the_key_is_of_contents_and_not_of_places(tmp_path: Path) -> None:
         for old in place.iterdir():
             old.unlink()
         (place / name).write_text(content)
-        return training_key([setting], {"examples": place.parent, "train": [place / name]})
+        return training_key([setting], digest_of({"examples": place.parent, "train": [place / name]}))
 
     assert key() == key(folder="two")
     assert len({key(), key(setting="b"), key(content="y"), key(name="other")}) == 4
