@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.pipelines.trainings import Trainings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+EPOCHS = 10
 RANDOM = {
     "retrieval": {"query_tower": "self_attention", "loss": "sampled", "loss_negatives": 10, "dropout": 0.3, "id_dropout": 0.3},
     "ranking": {"model": {"name": "dcn_v2", "cross_rank": 4, "cross_layers": 1, "hidden": [8], "dropout": 0.3}},
@@ -17,7 +18,7 @@ RANDOM = {
 
 @pytest.mark.parametrize("section", ["retrieval", "ranking"])
 def test_a_killed_trainer_goes_on_and_ends_as_if_it_had_not_been(section: str, trainings: Trainings) -> None:
-    settings = {**RANDOM[section], "epochs": 60, "patience": 60, "schedule": "cosine"}
+    settings = {**RANDOM[section], "epochs": EPOCHS, "patience": EPOCHS, "schedule": "cosine"}
     whole, name = f"{section} whole", f"{section} killed"
     assert trainings.start(section, whole, {}, **settings).wait() == 0, trainings.log(whole)
     # The same training, so it must not find the checkpoint of the one above, which has ended and removed it.
@@ -39,7 +40,7 @@ def test_a_killed_trainer_goes_on_and_ends_as_if_it_had_not_been(section: str, t
 
 def test_a_killed_pair_goes_on(trainings: Trainings) -> None:
     """The chief alone keeps the checkpoint, and tells its worker what is in it."""
-    settings = {"epochs": 60, "patience": 60}
+    settings = {"epochs": EPOCHS, "patience": EPOCHS}
     chief, worker = trainings.start_pair("retrieval", "pair", **settings)
     trainings.wait_for(chief, "pair", lambda: bool(trainings.checkpoints()))
     for process in (chief, worker):
@@ -48,7 +49,7 @@ def test_a_killed_pair_goes_on(trainings: Trainings) -> None:
     chief, worker = trainings.start_pair("retrieval", "pair", **settings)
     assert (chief.wait(), worker.wait()) == (0, 0), trainings.log("pair")
     assert "goes on after epoch" in trainings.log("pair")
-    assert len(trainings.curves("pair")["loss"]) == 60
+    assert len(trainings.curves("pair")["loss"]) == EPOCHS
     assert trainings.checkpoints() == []
 
 
