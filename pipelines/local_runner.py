@@ -80,7 +80,7 @@ def run(
         pipeline = create_pipeline(
             config, places(workdir), known(config, workdir), beam.arguments(), cache and from_node is None
         )
-        options = _starting_at(from_node, pipeline, workdir) if from_node else None
+        options = _starting_at(from_node, nodes, pipeline, workdir) if from_node else None
         if until is not None:
             options = RunOptions(to_nodes=[until])
         try:
@@ -92,13 +92,13 @@ def run(
             raise ours from error
 
 
-def _starting_at(node: str, pipeline: Pipeline, workdir: Path) -> RunOptions:
+def _starting_at(node: str, nodes: tuple[str, ...], pipeline: Pipeline, workdir: Path) -> RunOptions:
     """Run ``node`` and all that follows from it, the rest taken from the last run of the same pipeline."""
     begun = {node}
     for each in pipeline.components:  # in the order of the data's flow
         if begun & {before.id for before in each.upstream_nodes}:
             begun.add(each.id)
-    rest = [each.id for each in pipeline.components if each.id not in begun]
+    rest = [each for each in nodes if each not in begun]
     if not rest:
         return RunOptions(from_nodes=[node])
     name = pipeline.pipeline_info.pipeline_name
