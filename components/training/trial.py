@@ -69,7 +69,9 @@ def context_of(arguments: Mapping[str, Any], node: str, section: str) -> Trainin
 
 
 def main(order: Path, result: Path) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True
+    )  # libraries have set up theirs
     _end_with(os.getppid())
     told = json.loads(order.read_text())
     module, name = told["job"]

@@ -51,5 +51,5 @@ def _artifact(name: str, place: str) -> Any:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)  # TFX has set up its own
     main(json.loads(Path(sys.argv[1]).read_text()))
