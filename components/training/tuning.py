@@ -13,9 +13,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,7 +77,7 @@ class TrialTuner(BaseTuner):
 
     def __init__(self, run: Runner, metric: str, context: TrainingContext, tuning: TuningConfig, section: str) -> None:
         self._run, self._metric, self._section, self._parallel = run, metric, section, tuning.parallel
-        self._writing, self._place = threading.Lock(), threading.local()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
         # Another number of trials, in all or at a time, is the same search.
         key = context.key(context.config.model_dump_json(exclude={"tuning": {"max_trials", "parallel"}}))
         self._notes = _Notes(f"{context.checkpoints.rstrip('/')}/{key}")
@@ -87,6 +86,7 @@ class TrialTuner(BaseTuner):
             max_trials=tuning.max_trials,
             hyperparameters=space_of(getattr(tuning, section)),
             seed=tuning.seed,
+            max_consecutive_failed_trials=tuning.max_trials + 1,  # it would raise before the last one is noted
         )
         super().__init__(oracle, directory=str(self._notes.folder), project_name="search")
 
@@ -94,31 +94,54 @@ class TrialTuner(BaseTuner):
         """
         Raises:
           ConfigError: no trial has been trained to its end.
+          Exception: what has ended a trial and would end the others too.
         """
         with ThreadPoolExecutor(self._parallel) as pool:
             for worker in [pool.submit(self._work, place) for place in range(self._parallel)]:
                 worker.result()
         if not any(trial["score"] is not None for trial in self.record()["trials"]):
             last = self.oracle.trials[self.oracle.end_order[-1]]
-            raise ConfigError(f"tuning: no trial of {self._section} could be trained; the last one ended with: {_reason(last)}")
+            raise ConfigError(f"tuning: no trial of {self._section} could be trained; the last one ended with: {last.message}")
 
     def _work(self, place: int) -> None:
-        """Trial after trial, until there are no more."""
-        self._place.number = place
-        while (trial := self.oracle.create_trial(f"worker{place}")).status != TrialStatus.STOPPED:
-            self._try_run_and_update_trial(trial)
-            with self._writing:
-                self.on_trial_end(trial)
-                self._notes.keep()
+        """Trial after trial, until there are no more, or another worker has met what would end them all."""
+        try:
+            while (trial := self._next(place)) is not None:
+                self._end(trial, self._outcome(trial, place))
+        except BaseException:
+            self._stopped.set()
+            raise
 
-    def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """The best that the metric was in a training with the trial's values."""
+    def _next(self, place: int) -> Trial | None:
+        # keras-tuner locks its oracle too, but not while saving it, and leaves it locked for good where something in it raises.
+        with self._lock:
+            if self._stopped.is_set():
+                return None
+            trial = self.oracle.create_trial(f"worker{place}")
+            return None if trial.status == TrialStatus.STOPPED else trial
+
+    def _outcome(self, trial: Trial, place: int) -> Outcome | None:
+        """Of a training with the trial's values; None where they are impossible."""
         values, started = decoded(trial.hyperparameters.values), time.monotonic()
-        with _as_trial_errors():
-            outcome = self._run(values, self._place.number)
+        try:
+            outcome = self._run(values, place)
+        except ImpossibleError as error:
+            trial.message = str(error)
+            logger.warning("trial %s: failed: %s: %s", trial.trial_id, error, values)
+            return None
         took = f"epoch {outcome.best_epoch} of {outcome.epochs}, {time.monotonic() - started:.1f} s"
         logger.info("trial %s: %s %.5f after %s: %s", trial.trial_id, self._metric, outcome.reached, took, values)
-        return {self._metric: outcome.reached}
+        return outcome
+
+    def _end(self, trial: Trial, outcome: Outcome | None) -> None:
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            if outcome is not None:
+                self.oracle.update_trial(trial.trial_id, {self._metric: outcome.reached}, step=outcome.best_epoch)
+            trial.status = TrialStatus.FAILED if outcome is None else TrialStatus.COMPLETED
+            self.on_trial_end(trial)
+            self._notes.keep()
 
     def record(self) -> dict[str, Any]:
         """All trials in the order in which they began: values, what the metric reached (None where it failed), and why."""
@@ -127,7 +150,7 @@ class TrialTuner(BaseTuner):
             "section": self._section,
             "metric": self._metric,
             "trials": [
-                {"values": decoded(trial.hyperparameters.values), "score": trial.score, "failure": _reason(trial)}
+                {"values": decoded(trial.hyperparameters.values), "score": trial.score, "failure": trial.message or ""}
                 for trial in ordered
             ],
         }
@@ -197,19 +220,3 @@ def _by_process(order: Mapping[str, Any], place: int) -> Outcome:
     if "failure" in said:
         raise ImpossibleError(said["failure"])
     return Outcome(**said)
-
-
-@contextmanager
-def _as_trial_errors() -> Iterator[None]:
-    """keras-tuner notes that a trial has failed and goes on with the next; what is wrong with all of them ends the search."""
-    try:
-        yield
-    except ImpossibleError as error:
-        raise keras_tuner.errors.FailedTrialError(str(error)) from error
-    except Exception as error:
-        raise keras_tuner.errors.FatalError(str(error)) from error
-
-
-def _reason(trial: Trial) -> str:
-    lines = (trial.message or "").strip().splitlines()
-    return lines[-1] if lines else ""

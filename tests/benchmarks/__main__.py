@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.benchmarks import training_speed
+
 ROOT = Path(__file__).resolve().parents[2]
 WINNOW = [sys.executable, "-m", "pipelines.cli"]
 MOVIELENS = ROOT / "infra" / "config" / "movielens-100k.yaml"
@@ -50,6 +52,13 @@ def ingest_and_samples(scratch: Path, events: int) -> Iterator[Figure]:
     yield f"ingest_samples_peak_rss_mib_at_{events}", measured["peak_rss_mib"], "MiB"
 
 
+def training(scratch: Path, _: int) -> Iterator[Figure]:
+    """Each ranker and query tower on MovieLens 100K, beside the naive loop of TFRS' tutorial."""
+    for row in training_speed.speeds(scratch, None):
+        yield f"training_{row['model']}_examples_per_s", row["examples_per_s"], "1/s"
+        yield f"training_{row['model']}_peak_rss_mib", row["peak_rss_mib"], "MiB"
+
+
 def _timed(command: list[str]) -> float:
     print("$", " ".join(command[2:]), file=sys.stderr, flush=True)
     started = time.monotonic()
@@ -60,6 +69,7 @@ def _timed(command: list[str]) -> float:
 BENCHMARKS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "movielens": movielens,
     "ingest_samples": ingest_and_samples,
+    "training": training,
 }
 
 if __name__ == "__main__":
