@@ -13,6 +13,7 @@ from components.models.pairs import Pairs
 from components.models.towers import FEATURE_DIM, ItemTower
 
 EXPANSION = 4  # of the dense layers within a block
+GROUPS = 4  # of a training batch's histories, by their length
 
 
 class SelfAttentionTower(keras.layers.Layer):
@@ -39,27 +40,43 @@ class SelfAttentionTower(keras.layers.Layer):
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """float32 [batch, dim]."""
-        return self._with_context(self._states(features["history_row"], training)[:, 0], features)
+        past = features["history_row"]
+        longest = tf.reduce_max(_lengths(past))
+        return self._with_context(self._states(past[:, :longest], training)[:, 0], features)
 
     def training_pairs(self, inputs: Features) -> Pairs:
         """Every place whose next item is known; inner places count as much as samples."""
         past = inputs["history_row"]
-        states = self._states(past, training=True)
+        states = self._states_by_length(past)
         latest = self._with_context(states[:, 0], inputs)
         queries = tf.concat([latest[:, tf.newaxis], states[:, 1 : tf.shape(past)[1] + 1]], axis=1)
         rows = tf.concat([inputs["item_row"][:, tf.newaxis], past], axis=1)
         inner = tf.cast((past != PAD) & (past < self._items.count), tf.float32)
         weight = tf.concat([inputs["weight"][:, tf.newaxis], inner], axis=1)
         kept = tf.where(weight > 0)
-        return Pairs(tf.gather_nd(queries, kept), tf.gather_nd(rows, kept), tf.gather_nd(weight, kept))
+        sample, place = tf.unstack(tf.cast(kept, tf.int32), axis=1)
+        return Pairs(tf.gather_nd(queries, kept), tf.gather_nd(rows, kept), tf.gather_nd(weight, kept), past, sample, place)
+
+    def _states_by_length(self, past: tf.Tensor) -> tf.Tensor:
+        """As ``_states`` in training, short histories and long ones apart, so that less is computed of empty places."""
+        batch, length = tf.shape(past)[0], tf.shape(past)[1]
+        lengths = _lengths(past)
+        order = tf.argsort(lengths)
+        ends = [batch * (group + 1) // GROUPS for group in range(GROUPS)]
+        made = []
+        for start, end in zip([0, *ends], ends, strict=False):
+            chosen = order[start:end]
+            longest = tf.maximum(tf.reduce_max(tf.gather(lengths, chosen)), 0)  # of no histories too
+            states = self._states(tf.gather(past, chosen)[:, :longest], training=True)
+            made.append(tf.pad(states, [[0, 0], [0, length - longest], [0, 0]]))
+        return tf.gather(tf.concat(made, axis=0), tf.argsort(order))
 
     def _states(self, past: tf.Tensor, training: bool) -> tf.Tensor:
         """float32 [batch, length + 1, dim] from int32 [batch, length]; those after the history's beginning mean nothing."""
         batch, length = tf.shape(past)[0], tf.shape(past)[1]
         past = tf.concat([past, tf.fill([batch, 1], PAD)], axis=1)
         present = past != PAD
-        count = tf.reduce_sum(tf.cast(present, tf.int32), axis=1)
-        begins = tf.range(length + 1) == count[:, tf.newaxis]
+        begins = tf.range(length + 1) == _lengths(past)[:, tf.newaxis]
         distinct, place = tf.unique(tf.reshape(past, [-1]))
         vectors = tf.gather(self._items(distinct, training=training), place)
         x = tf.reshape(vectors, [batch, length + 1, self._dim]) * self._dim**0.5
@@ -74,6 +91,10 @@ class SelfAttentionTower(keras.layers.Layer):
 
     def _with_context(self, states: tf.Tensor, features: Features) -> tf.Tensor:
         return states + self._mix(self._slots(features))
+
+
+def _lengths(past: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(past != PAD, tf.int32), axis=1)
 
 
 class _Block(keras.layers.Layer):

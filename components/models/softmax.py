@@ -1,6 +1,7 @@
 """Losses of recall: the item that came next, told from others. Where a batch is spread over replicas, each gives its share."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
@@ -9,6 +10,8 @@ import tf_keras as keras
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
+
+SCORES_AT_ONCE = 8 << 20  # those that fit the cache of a processor
 
 
 class InBatchSoftmax:
@@ -39,15 +42,70 @@ class InBatchSoftmax:
 
 
 class FullSoftmax:
-    """Told from the whole catalogue: −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i; for up to some 100,000 items."""
+    """Told from all items of the catalogue that the user has not had, for up to some 100,000 items.
+
+    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out, as recall leaves them out. (Else
+    most of what is learnt of a long history is not to return it.)
+    """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:
         self._items = items
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
         vectors = self._items(tf.range(self._items.count), training=True)
-        scores = tf.matmul(pairs.queries, vectors, transpose_b=True)
-        return _mean(tf.nn.sparse_softmax_cross_entropy_with_logits(pairs.rows, scores), pairs.weight)
+        at_once = max(1, SCORES_AT_ONCE // self._items.count)
+        return sum_of_losses(pairs, vectors, at_once) / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+
+
+def sum_of_losses(pairs: Pairs, vectors: tf.Tensor, at_once: int) -> tf.Tensor:
+    """−Σ_i w_i log softmax_j(q_i · v_j)[i], with j ≠ i of the user's history left out.
+
+    ``at_once`` pairs at a time, and their gradients beside their losses, while their scores are at hand: [m, n] scores are
+    never held at once, and most of the time would go by in writing and reading them.
+
+    Args:
+      vectors: float32 [n, dim]; of the catalogue.
+    """
+
+    @tf.custom_gradient
+    def summed(queries: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+        last = _last_places(pairs.history, tf.shape(vectors)[0])
+        count = tf.shape(queries)[0]
+
+        def some(start: tf.Tensor, loss: tf.Tensor, of_queries: tf.TensorArray, of_vectors: tf.Tensor) -> tuple[Any, ...]:
+            part = slice(start, tf.minimum(start + at_once, count))
+            query, row, weight = queries[part], pairs.rows[part], pairs.weight[part]
+            own = tf.reduce_sum(query * tf.gather(vectors, row), axis=1)
+            own_place = tf.stack([tf.range(tf.shape(row)[0]), row], axis=1)
+            had = tf.gather(last, pairs.sample[part]) >= tf.cast(pairs.place[part], tf.int16)[:, tf.newaxis]
+            scores = tf.where(had, tf.float32.min, tf.matmul(query, vectors, transpose_b=True))
+            scores = tf.tensor_scatter_nd_update(scores, own_place, own)
+            top = tf.reduce_max(scores, axis=1, keepdims=True)
+            powers = tf.exp(scores - top)
+            sums = tf.reduce_sum(powers, axis=1, keepdims=True)
+            loss += tf.reduce_sum(weight * (tf.math.log(sums) + top - own[:, tf.newaxis])[:, 0])
+            of_scores = tf.tensor_scatter_nd_sub(powers * (weight[:, tf.newaxis] / sums), own_place, weight)
+            of_queries = of_queries.write(start // at_once, tf.matmul(of_scores, vectors))
+            return part.stop, loss, of_queries, of_vectors + tf.matmul(of_scores, query, transpose_a=True)
+
+        parts = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, vectors.shape[1]])
+        state = (0, 0.0, parts, tf.zeros_like(vectors))
+        _, loss, parts, of_vectors = tf.while_loop(lambda start, *_: start < count, some, state, parallel_iterations=2)
+        of_queries = tf.reshape(parts.concat(), tf.shape(queries))
+        return loss, lambda upstream: (upstream * of_queries, upstream * of_vectors)
+
+    return summed(pairs.queries, vectors)
+
+
+def _last_places(history: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """int16 [samples, items]: the last place where each item stands in a sample's history, −1 where it does not."""
+    known = tf.where((history >= 0) & (history < items))
+    places = tf.tensor_scatter_nd_max(
+        tf.fill([tf.shape(history)[0], items], -1),
+        tf.stack([known[:, 0], tf.cast(tf.gather_nd(history, known), tf.int64)], axis=1),
+        tf.cast(known[:, 1], tf.int32),
+    )
+    return tf.cast(places, tf.int16)
 
 
 class SampledSoftmax:

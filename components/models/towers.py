@@ -99,7 +99,11 @@ class PooledTower(keras.layers.Layer):
 
     def training_pairs(self, inputs: Features) -> Pairs:
         """One of each sample."""
-        return Pairs(self(inputs, training=True), inputs["item_row"], inputs["weight"])
+        rows = inputs["item_row"]
+        samples = tf.range(tf.shape(rows)[0])
+        return Pairs(
+            self(inputs, training=True), rows, inputs["weight"], inputs["history_row"], samples, tf.zeros_like(samples)
+        )
 
 
 def _initializer() -> keras.initializers.Initializer:

@@ -45,7 +45,7 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
     with tempfile.TemporaryDirectory() as scratch:
         windows = settings.query_tower == "self_attention"
         blocks = _positives(context, context.train_files, windows).cache(str(Path(scratch) / "train"))
-        held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(512).cache()
+        held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(64).cache()
         train(
             model,
             training_batches(blocks, settings.batch_size, settings.seed),

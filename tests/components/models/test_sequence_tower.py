@@ -9,6 +9,7 @@ from components.models.sequence_tower import SelfAttentionTower
 from components.models.softmax import FullSoftmax
 from components.models.towers import ItemTower
 from components.models.two_tower import TwoTower
+from components.training.recall import without_rows
 
 ITEMS, DIM, LENGTH = 9, 8, 5
 
@@ -46,6 +47,8 @@ def test_each_place_is_to_find_what_came_next(tower: SelfAttentionTower) -> None
     assert pairs.rows.numpy().tolist() == [7, 5, 3, 4, 6, 2, 1]
     assert pairs.queries.shape == (7, DIM)
     assert pairs.weight.numpy().tolist() == [1.0] * 7
+    assert pairs.sample.numpy().tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert pairs.place.numpy().tolist() == [0, 1, 2, 3, 0, 1, 0]  # from where the history had been gone through
 
 
 def test_unknown_items_are_not_learnt(tower: SelfAttentionTower) -> None:
@@ -95,5 +98,5 @@ def test_it_learns_an_order(items: ItemTower, tower: SelfAttentionTower) -> None
     model.compile(optimizer=keras.optimizers.legacy.Adam(0.01))
     model.fit(tf.data.Dataset.from_tensors(batch).repeat(60), epochs=1, verbose=0)
     asked = samples([[(start - back) % ITEMS for back in range(3)] for start in range(ITEMS)], [0] * ITEMS)
-    scores = tf.matmul(tower(asked), items(tf.range(ITEMS)), transpose_b=True)
+    scores = without_rows(tf.matmul(tower(asked), items(tf.range(ITEMS)), transpose_b=True), asked["history_row"])
     assert tf.argmax(scores, axis=1).numpy().tolist() == [(start + 1) % ITEMS for start in range(ITEMS)]

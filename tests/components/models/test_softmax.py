@@ -1,11 +1,13 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from components.models.items import ItemFacts, ItemTable
+from components.models.items import PAD, ItemFacts, ItemTable
 from components.models.pairs import Pairs
-from components.models.softmax import FullSoftmax, SampledSoftmax
+from components.models.softmax import FullSoftmax, SampledSoftmax, sum_of_losses
 from components.models.towers import ItemTower
 
 DIM = 4
@@ -29,20 +31,57 @@ def tower(count: int) -> ItemTower:
 
 @pytest.fixture
 def pairs() -> Pairs:
-    return Pairs(tf.random.normal([3, DIM], seed=1), tf.constant(ROWS), tf.constant(WEIGHT))
+    """The first two of one sample, whose user had items 1 and 2, in this order; the third of another, who had none."""
+    history = tf.constant([[2, 1, PAD], [PAD, PAD, 5]])
+    queries = tf.random.normal([3, DIM], seed=1)
+    return Pairs(queries, tf.constant(ROWS), tf.constant(WEIGHT), history, tf.constant([0, 0, 1]), tf.constant([0, 1, 0]))
+
+
+def _gradients(of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *values: tf.Tensor) -> list[tf.Tensor]:
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        made = of(*values) * 3.0
+    return [made, *tape.gradient(made, values)]
+
+
+LEFT_OUT = np.array([[0, 1, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool)  # of five items
 
 
 def test_the_full_softmax_by_hand(pairs: Pairs) -> None:
     items = tower(5)
     scores = pairs.queries.numpy() @ items(tf.range(5)).numpy().T
-    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(3), ROWS]
+    losses = np.log(np.where(LEFT_OUT, 0, np.exp(scores)).sum(axis=1)) - scores[np.arange(3), ROWS]
     made = FullSoftmax(items, tf.zeros(6), 0)(pairs)
     assert float(made) == pytest.approx((losses * WEIGHT).sum() / 1.5, rel=1e-5)
 
 
+def test_an_item_had_before_can_be_wanted_again(pairs: Pairs) -> None:
+    again = pairs._replace(rows=tf.constant([1, 2, 2]), weight=tf.constant([1.0, 0.0, 0.0]))
+    items = tower(5)
+    scores = (pairs.queries.numpy() @ items(tf.range(5)).numpy().T)[0]
+    left = np.exp(scores)[[0, 1, 3, 4]].sum()
+    assert float(FullSoftmax(items, tf.zeros(6), 0)(again)) == pytest.approx(np.log(left) - scores[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_the_full_softmax_s_gradients_are_those_of_its_formula(pairs: Pairs, at_once: int) -> None:
+    vectors = tf.random.normal([5, DIM], seed=2)
+
+    def plain(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+        scores = tf.where(LEFT_OUT, -1e9, tf.matmul(queries, vectors, transpose_b=True))
+        return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(ROWS, scores) * WEIGHT)
+
+    def fused(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+        return sum_of_losses(pairs._replace(queries=queries), vectors, at_once)
+
+    made, expected = (_gradients(function, pairs.queries, vectors) for function in (fused, plain))
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_the_sampled_softmax_leaves_accidental_hits_out(pairs: Pairs) -> None:
     """Of a catalogue of one item every draw is a hit, and nothing is left to tell it from."""
-    only = Pairs(pairs.queries, tf.zeros_like(pairs.rows), pairs.weight)
+    only = pairs._replace(rows=tf.zeros_like(pairs.rows))
     assert float(SampledSoftmax(tower(1), tf.zeros(2), 10)(only)) == pytest.approx(0.0, abs=1e-6)
 
 
