@@ -102,7 +102,13 @@ class PooledTower(keras.layers.Layer):
         rows = inputs["item_row"]
         samples = tf.range(tf.shape(rows)[0])
         return Pairs(
-            self(inputs, training=True), rows, inputs["weight"], inputs["history_row"], samples, tf.zeros_like(samples)
+            queries=self(inputs, training=True),
+            rows=rows,
+            weight=inputs["weight"],
+            history=inputs["history_row"],
+            sample=samples,
+            place=tf.zeros_like(samples),
+            propensity=inputs.get("propensity"),
         )
 
 

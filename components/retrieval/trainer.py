@@ -15,8 +15,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.models.items import ItemTable, of_rows
-from components.models.sequence_tower import SelfAttentionTower
-from components.models.softmax import LOSSES
+from components.models.losses import LOSSES
+from components.models.recurrent import Recurrent
+from components.models.self_attention import SelfAttention
+from components.models.sequence_tower import Encoder, SequenceTower
 from components.models.towers import ItemTower, PooledTower
 from components.models.two_tower import QueryTower, TwoTower
 from components.schema import samples as names
@@ -43,7 +45,7 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
     with strategy.scope():
         model = two_tower(context, table)
     with tempfile.TemporaryDirectory() as scratch:
-        windows = settings.query_tower == "self_attention"
+        windows = settings.query_tower != "pooled"
         blocks = _positives(context, context.train_files, windows).cache(str(Path(scratch) / "train"))
         held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(64).cache()
         train(
@@ -62,12 +64,15 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     settings = context.config.retrieval
     dim, hidden, dropout = settings.embedding_dim, settings.hidden, settings.dropout
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
-    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings.loss_negatives)
+    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings)
     if settings.query_tower == "pooled":
         return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)
-    length = context.config.samples.history_length
-    tower = SelfAttentionTower(items, context.query_slots, dim, length, settings.blocks, settings.heads, dropout)
-    return TwoTower(tower, items, loss)
+    encoder: Encoder
+    if settings.query_tower == "gru":
+        encoder = Recurrent(dim, settings.blocks, dropout)
+    else:
+        encoder = SelfAttention(dim, context.config.samples.history_length, settings.blocks, settings.heads, dropout)
+    return TwoTower(SequenceTower(items, context.query_slots, dim, encoder), items, loss)
 
 
 def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool = False) -> tf.data.Dataset:
@@ -77,7 +82,8 @@ def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool =
     """
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
-    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight]
+    shown = [names.PROPENSITY] if context.config.samples.impressions is not None else []
+    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight, *shown]
 
     def only_positives(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         wanted = block[label][:, 0] > 0

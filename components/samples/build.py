@@ -187,6 +187,8 @@ class UserGroup:
         else:
             position = self._events.column("position").take(pa.array(rows)).combine_chunks()
             columns[names.POSITION] = _single(position.fill_null(0).cast(pa.int64()))
+            propensity = self._events.column("propensity").take(pa.array(rows)).combine_chunks()
+            columns[names.PROPENSITY] = _single(propensity.fill_null(1.0))
         return self._as_samples(columns)
 
     def requests(self) -> pa.RecordBatch:
