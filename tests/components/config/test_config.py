@@ -176,7 +176,13 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("ranking.model", {"hidden": [8]}, "@: found {'hidden': [8]}, unable to extract tag using discriminator 'name'"),
         ("ranking.heads", {"name": "mmoe", "experts": 0}, "@.mmoe.experts: found 0, input should be greater than 0"),
         ("ranking.hidden", [8], "@: unknown key; "),
+        ("retrieval", {"query_tower": "gru", "loss": "mixed"},
+         "@: loss: found mixed, wanted full, sampled or gbce: a batch of sequences holds too many items"),
+        ("retrieval", {"query_tower": "self_attention", "loss": "off_policy"}, "a batch of sequences holds no propensities"),
+        ("retrieval", {"query_tower": "self_attention", "heads": 3}, "@: heads: found 3, wanted a divisor of embedding_dim 64"),
+        ("retrieval", {"loss_hardest": 5}, "@: loss_hardest: found it with loss in_batch, wanted mixed or sampled"),
         # names that refer to each other
+        ("retrieval.loss", "off_policy", "@: off_policy needs samples.impressions and dataset.events.columns.propensity"),
         ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
          "dataset: tasks.buy.after: found 'clik', wanted another task: ['click']"),
         ("dataset.tasks", {"click": {"after": "buy"}, "buy": {"after": "click"}},
