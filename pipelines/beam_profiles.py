@@ -71,8 +71,8 @@ class ClusterBeam(Settings):
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
         except (OSError, OverflowError) as error:
             raise ServingError(
-                f"beam.job_server: nothing answers at {self.job_server} ({error}); wanted Beam's job server for {self.profile}, "
-                f"such as `python infra/scripts/job_server.py {self.profile}` runs on this machine"
+                f"beam.job_server: nothing answers at {self.job_server} ({error}); wanted Beam's job server for "
+                f"{self.profile}, such as `python infra/scripts/job_server.py {self.profile}` runs on this machine"
             ) from error
 
     def check_place(self, folder: Path, key: str) -> None:

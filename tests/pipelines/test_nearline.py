@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,23 +22,10 @@ from pipelines.cli import app
 from pipelines.nearline import CLAIM_FILE, STEPS, StreamTier
 from pipelines.nearline_metrics import StreamMetrics
 from serving.log_writer.command_line import FOLDER
-from serving.log_writer.online_log import OnlineLog
-from serving.records import EventRecord, Place, ShownRecord
+from tests.pipelines.online_log import NOW_MS, SHOP, content, counted, event, fill, log, shown
 
 ROOT = Path(__file__).resolve().parents[2]
-NOW_MS = 1_704_067_200_000  # 2024-01-01 00:00:00 UTC: an hour's first moment
 NOW_HOUR = NOW_MS // MS_PER_HOUR
-SHOP = {
-    "name": "shop",
-    "dataset": {
-        "events": {
-            "path": "events.csv",
-            "columns": {"user_id": "user", "item_id": "item", "timestamp": "at", "type": "type", "request_id": "request"},
-        },
-        "tasks": {"click": {"event": "click"}},
-    },
-    "samples": {"impressions": "impression"},
-}
 
 
 @pytest.fixture(scope="session")
@@ -62,35 +48,6 @@ def tier(config: PipelineConfig, tmp_path: Path) -> Tier:
     return lambda **settings: StreamTier(config, tmp_path, LOCAL_BEAM, **settings)
 
 
-def event(event_id: str, item: str, moment_ms: int = NOW_MS, type_: str = "click") -> str:
-    return EventRecord(event_id=event_id, user_id="u", item_id=item, type=type_, timestamp_ms=moment_ms).model_dump_json()
-
-
-def shown(request_id: str, *items: str) -> str:
-    places = tuple(
-        Place(position=place, item_id=item, score=1.0, propensity=1.0, tasks={}, sources=("popular",))
-        for place, item in enumerate(items, start=1)
-    )
-    return ShownRecord(
-        request_id=request_id, user_id="u", type="impression", timestamp_ms=NOW_MS, release=1, context={}, places=places,
-        fallbacks=(), features={},
-    ).model_dump_json()  # fmt: skip
-
-
-def log(workdir: Path, after_s: float, *records: str) -> None:
-    """What the log's writer makes of records that came into the stream so long after ``NOW_MS``."""
-    entries = {f"{NOW_MS + int(after_s * 1000)}-{number}": record for number, record in enumerate(records)}
-    OnlineLog(workdir / FOLDER).append(entries)
-
-
-def counted(tier: StreamTier) -> list[Any]:
-    found = []
-    with tier.alone():
-        while (manifest := tier.next_batch(tier.pending())) is not None:
-            found.append(manifest)
-    return found
-
-
 def hours(tier: StreamTier) -> dict[int, dict[tuple[str, str], int]]:
     """What counts now: hour (from ``NOW_HOUR``) → (item, type) → events."""
     found: dict[int, dict[tuple[str, str], int]] = {}
@@ -104,10 +61,6 @@ def hours(tier: StreamTier) -> dict[int, dict[tuple[str, str], int]]:
 def trending(tier: StreamTier, period: str, type_: str | None = None) -> list[tuple[str, int]]:
     rows = read_trends(tier.folder, committed_batch(tier.folder)).to_pylist()
     return [(row["item_id"], row["event_count"]) for row in rows if (row["period"], row["type"]) == (period, type_)]
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_batches_add_up(tier: Tier, tmp_path: Path) -> None:
@@ -136,10 +89,8 @@ def test_an_event_that_is_sent_again_counts_once(tier: Tier, tmp_path: Path) -> 
 def test_late_events_go_to_their_own_hour_or_are_counted_as_left_out(tier: Tier, tmp_path: Path) -> None:
     log(tmp_path, 1, event("1", "a"))
     counted(tier())
-    log(
-        tmp_path, 7_200, event("2", "a"), event("3", "a", NOW_MS + 2 * MS_PER_HOUR), event("old", "a", NOW_MS - 200 * MS_PER_HOUR),
-        event("fast", "a", NOW_MS + 5 * MS_PER_HOUR), event("week", "a", NOW_MS - 165 * MS_PER_HOUR),
-    )  # fmt: skip
+    moments = {"2": 0, "3": 2, "old": -200, "fast": 5, "week": -165}
+    log(tmp_path, 7_200, *(event(event_id, "a", NOW_MS + hour * MS_PER_HOUR) for event_id, hour in moments.items()))
     [manifest] = counted(tier())
     assert (manifest.event_count, manifest.late_count, manifest.ahead_count) == (3, 1, 1)
     assert hours(tier()) == {-165: {("a", "click"): 1}, 0: {("a", "click"): 2}, 2: {("a", "click"): 1}}
@@ -175,13 +126,6 @@ def test_writers_may_finish_out_of_order(tier: Tier, tmp_path: Path) -> None:
     assert [file.split("/")[0] for file in manifest.files] == ["day=2023-12-31", "day=2024-01-01"]
     assert manifest.until_ms == NOW_MS + 50_000  # never goes back
     assert hours(tier()) == {0: {("a", "click"): 1, ("b", "click"): 1, ("c", "click"): 1}}
-
-
-def fill(workdir: Path) -> None:
-    """Three files, of which the second has repeats of the first and the third a late event."""
-    log(workdir, 1, event("1", "a"), event("2", "b"), shown("r1", "a", "b"))
-    log(workdir, 2, event("2", "b"), event("3", "c", NOW_MS + MS_PER_HOUR))
-    log(workdir, 3, event("4", "c", NOW_MS - 5 * MS_PER_HOUR))
 
 
 @pytest.fixture(scope="module")
