@@ -11,7 +11,7 @@ from rich.console import Console
 from components.config import load_config
 from pipelines.beam_profiles import LOCAL_BEAM, load_beam
 from pipelines.kubeflow.client.commands import app as kubeflow_app
-from pipelines.show import recommend_curl, show_answer, show_benchmark, show_compiled, show_outcome, show_reply
+from pipelines.show import recommend_curl, show_answer, show_batch, show_benchmark, show_compiled, show_outcome, show_reply
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import (
     asked,
@@ -21,6 +21,7 @@ from pipelines.work import (
     gateway_request,
     run_and_report,
     serving_command,
+    streamed,
 )
 
 app = typer.Typer(
@@ -176,6 +177,33 @@ def serve(
         typer.echo(f"The models alone: winnow query --workdir {workdir} --url http://127.0.0.1:{rest_port}")
         typer.echo("The line that follows says that all is ready:")
         os.execv(command[0], command)  # noqa: S606  the server takes this process's place, and its signals
+
+
+@app.command()
+def stream(
+    config: Annotated[
+        Path, typer.Option(help="The config of the data set: which event types are impressions.")
+    ] = DEFAULT_CONFIG,
+    workdir: Workdir = DEFAULT_WORKDIR,
+    once: Annotated[bool, typer.Option("--once", help="Count what is there, then end.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for new files.")] = 10.0,
+    beam: Annotated[
+        Path | None,
+        typer.Option(help="YAML file naming a Flink or Spark cluster for the Beam work; by default it is done here."),
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="HOST:PORT at which Prometheus is answered; by default nowhere.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each batch.")] = False,
+) -> None:
+    """Count the events of the online log in micro-batches: items by the hour, and what had most events lately.
+
+    Each file of WORKDIR/online-log/events is counted exactly once, into WORKDIR/stream. It may be killed at any moment: the
+    next start does the batch at work again, into the same place.
+    """
+    with failing_clearly():
+        for batch in streamed(load_config(config), workdir, load_beam(beam) if beam else LOCAL_BEAM, once, every, metrics):
+            typer.echo(json.dumps(batch)) if as_json else show_batch(batch)
+        if once and not as_json:
+            typer.echo(f"Nothing of {workdir / 'online-log'} is left to count.")
 
 
 @app.command()

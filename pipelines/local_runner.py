@@ -62,6 +62,7 @@ def run(
 
     Raises:
       ConfigError: there is no such node, the last run has not come as far, or Beam's workers do not see ``workdir``.
+      ServingError: no job server answers.
       WinnowError: a node failed; the next run goes on from the last good one.
     """
     if from_node is not None and from_node not in NODES:
@@ -69,6 +70,7 @@ def run(
     workdir = workdir.resolve()
     if isinstance(beam, ClusterBeam):
         beam.check_place(workdir, "--workdir")
+        beam.check_answers()
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run(workdir), _following(on_event):
         clear_killed(workdir)

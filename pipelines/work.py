@@ -1,8 +1,11 @@
 """What the commands do, apart from how they show it."""
 
 import json
+import signal
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +128,59 @@ def asked_both(workdir: Path, count: int, settings: Path) -> "tuple[Answer, dict
 def gateway_request(answer: "Answer") -> dict[str, Any]:
     """What to ask a gateway to be told of the same user at the same moment."""
     return {"user_id": answer.user_id, "timestamp_ms": answer.timestamp_ms}
+
+
+def streamed(
+    config: PipelineConfig,
+    workdir: Path,
+    beam: LocalBeam | ClusterBeam,
+    once: bool,
+    every_s: float,
+    listen: str | None,
+) -> Iterator[dict[str, Any]]:
+    """Count the online log batch by batch, until nothing is left (``once``) or for ever; a summary of each batch.
+
+    SIGTERM ends it as Ctrl-C does: the first process of a container gets no end by default.
+
+    Raises:
+      KeyboardInterrupt: it was told to end.
+    """
+    from pipelines.nearline import MAX_FILES, StreamTier  # Beam takes seconds to import
+    from pipelines.nearline_metrics import StreamMetrics
+
+    tier, metrics = StreamTier(config, workdir, beam), StreamMetrics()
+    if listen is not None:
+        metrics.serve(listen)
+    with tier.alone(), _ending_clearly():
+        while True:
+            pending, started_s = tier.pending(), time.monotonic()
+            metrics.waiting(pending)
+            manifest = tier.next_batch(pending)
+            if manifest is not None:
+                seconds = time.monotonic() - started_s
+                metrics.committed(manifest, seconds)
+                yield {
+                    "batch": manifest.batch,
+                    "files": len(manifest.files),
+                    **{name: getattr(manifest, name) for name in ("event_count", "repeat_count", "late_count", "ahead_count")},
+                    "seconds": round(seconds, 3),
+                    "delay_s": round(time.time() - manifest.until_ms / 1000, 3),
+                }
+            elif once:
+                return
+            if not once and len(pending) <= MAX_FILES:
+                time.sleep(every_s)
+
+
+@contextmanager
+def _ending_clearly() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("a batch that was begun is done again by the next start") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _current(workdir: Path) -> int:

@@ -50,7 +50,7 @@ class Release:
         moment since when an item exists; best first.
       users: the catalogue's; states: what users did, as of the end of the release's log.
       base: the release as it was published, None for itself; live_number: of the state of
-        ``LiveItems`` that is laid over it.
+        ``LiveItems`` that is laid over it; trends_number: of that of ``LiveTrends``.
     """
 
     version: int
@@ -75,6 +75,7 @@ class Release:
     states: KeyedRows
     base: "Release | None" = None
     live_number: int = 0
+    trends_number: int = 0
 
     @classmethod
     def load(cls, registry: Registry, version: int) -> Self:
