@@ -298,6 +298,21 @@ def test_the_command(config_file: Path, tmp_path: Path) -> None:
     assert "is left to count" in again.stdout
 
 
+def test_it_follows_the_log_until_it_is_told_to_end(config_file: Path, tmp_path: Path) -> None:
+    fill(tmp_path)
+    flags = ["--config", str(config_file), "--workdir", str(tmp_path), "--every", "0.1", "--json"]
+    command = [sys.executable, "-m", "pipelines.cli", "stream", *flags]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["batch"] == 1
+        log(tmp_path, 9, event("9", "a"))
+        assert json.loads(process.stdout.readline())["batch"] == 2
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; a batch that was begun is done again by the next start" in said
+
+
 @pytest.mark.parametrize("address", ["9102", "127.0.0.1:metrics", ":9102"])
 def test_a_wrong_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"--metrics: found .*, wanted HOST:PORT"):
