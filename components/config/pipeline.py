@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
+from components.config.item_to_item import CosineSettings, ItemToItemSettings
 from components.config.rankers import DcnV2Settings, HeadsSettings, RankerSettings, SingleHeadSettings
 from components.config.settings import Settings
 
@@ -158,6 +159,7 @@ class PipelineConfig(Settings):
     dataset: DatasetConfig
     samples: SamplesConfig = SamplesConfig()
     validation: ValidationConfig = ValidationConfig()
+    item_to_item: ItemToItemSettings = CosineSettings()
     retrieval: RetrievalConfig = RetrievalConfig()
     index: IndexConfig = IndexConfig()
     ranking: RankingConfig = RankingConfig()

@@ -21,6 +21,7 @@ from components.evaluation.gate import (
 )
 from components.evaluation.queries import Queries
 from components.evaluation.slices import slice_queries
+from components.item_to_item.neighbours import Neighbours
 
 HEADLINE = "ndcg@10"
 HISTORY_EDGES = (0, 1, 6, 21)
@@ -48,13 +49,13 @@ class Training:
         return baselines.popularity_counts(self.item, len(self.item_vectors))
 
 
-def baseline_lists(queries: Queries, training: Training, k: int) -> dict[str, NDArray[np.int32]]:
-    """Popularity, and item-to-item from the five most recent items: both without what the user had before."""
-    counts = training.counts
-    similarity = baselines.item_similarity(training.user, training.item, len(counts))
-    recent = queries.history[:, :5]
+def baseline_lists(
+    queries: Queries, training: Training, neighbours: Neighbours, history: int, k: int
+) -> dict[str, NDArray[np.int32]]:
+    """Popularity, and item-to-item from the ``history`` most recent items: both without what the user had before."""
+    counts, recent = training.counts, queries.history[:, :history]
     return {
-        "item_to_item": baselines.recommend_item_to_item(similarity, recent, queries.seen, counts, k),
+        "item_to_item": baselines.recommend_item_to_item(neighbours, recent, queries.seen, counts, k),
         "popularity": baselines.recommend_popular(counts, queries.seen, k),
     }
 

@@ -43,7 +43,7 @@ def test_workers_elsewhere_need_a_folder_that_they_see() -> None:
         ("beam: {profile: dask}", "beam: "),
         (
             "beam: {profile: dataflow, project: p}",
-            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and",
+            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, ItemToItem,",
         ),
         ("beam: {profile: flink}", "beam.flink.job_server: "),
         ("beam: {profile: flink, job_server: somewhere}", "beam.flink.job_server: found 'somewhere'"),
