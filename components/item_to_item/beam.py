@@ -114,5 +114,5 @@ class _Ease(beam.DoFn):
             ],
             format="csr",
         )
-        for block in ease_blocks(gram, self._settings, self._rows_per_block):
+        for block in ease_blocks(gram, self._settings):
             block.save(Path(self._folder))

@@ -1,7 +1,6 @@
 """From counts of users to the neighbours of each item, by cosine or by EASE."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,7 +11,7 @@ from components.config import CosineSettings, EaseSettings
 from components.errors import DataError
 from components.item_to_item.neighbours import Block
 
-CELLS_AT_ONCE = 1 << 24
+CELLS_AT_ONCE = 1 << 22
 
 
 def cosine_block(both: sp.csr_matrix, first: int, users: NDArray[np.int64], settings: CosineSettings) -> Block:
@@ -31,7 +30,7 @@ def cosine_block(both: sp.csr_matrix, first: int, users: NDArray[np.int64], sett
     return _best(both.row[other], both.col[other], cosine[other], first, both.shape[0], settings.neighbours)
 
 
-def ease_blocks(gram: sp.csr_matrix, settings: EaseSettings, block_rows: int) -> Iterator[Block]:
+def ease_blocks(gram: sp.csr_matrix, settings: EaseSettings) -> Iterator[Block]:
     """B = I - P · diagMat(1 ⊘ diag(P)) with P = (XᵀX + λI)⁻¹, so that B_jj = 0 (Steck 2019, equation 8).
 
     Kept of each row are the weights that are largest without their sign: what speaks against an item counts as well.
@@ -54,14 +53,14 @@ def ease_blocks(gram: sp.csr_matrix, settings: EaseSettings, block_rows: int) ->
         return
     inverse = _inverse(gram[had][:, had], settings.l2)
     diagonal = inverse.diagonal().copy()
-    row_of = np.searchsorted(had, np.arange(0, gram.shape[0] + block_rows, block_rows))
-    for number, (start, end) in enumerate(pairwise(row_of.tolist())):
-        first = number * block_rows
-        weights = (-inverse[start:end] / diagonal).astype(np.float32)
-        weights[np.arange(end - start), np.arange(start, end)] = 0
+    at_once = max(1, CELLS_AT_ONCE // len(had))
+    for start in range(0, len(had), at_once):
+        rows = had[start : start + at_once]
+        weights = (-inverse[start : start + at_once] / diagonal).astype(np.float32)
+        weights[np.arange(len(rows)), start + np.arange(len(rows))] = 0
         row, column = np.nonzero(weights)
-        rows = min(block_rows, gram.shape[0] - first)
-        yield _best(had[start:end][row] - first, had[column], weights[row, column], first, rows, settings.neighbours)
+        first = int(rows[0])
+        yield _best(rows[row] - first, had[column], weights[row, column], first, int(rows[-1]) + 1 - first, settings.neighbours)
 
 
 def _inverse(gram: sp.csr_matrix, l2: float) -> NDArray[np.float64]:

@@ -45,7 +45,7 @@ def test_the_nearest_neighbours_are_kept_and_of_a_tie_the_lower_row() -> None:
 
 def test_ease_by_hand() -> None:
     """Of two items with XᵀX = [[2, 1], [1, 1]] and λ = 1: P = [[2, -1], [-1, 3]] / 5, B_01 = 1 / 3, B_10 = 1 / 2."""
-    (block,) = ease_blocks(sp.csr_matrix([[2, 1], [1, 1]]), EaseSettings(l2=1), 2)
+    (block,) = ease_blocks(sp.csr_matrix([[2, 1], [1, 1]]), EaseSettings(l2=1))
     np.testing.assert_allclose(dense([block], 2), [[0, 1 / 3], [1 / 2, 0]], rtol=1e-6)
 
 
@@ -54,7 +54,7 @@ def test_ease_is_ridge_regression_of_each_item_by_the_others() -> None:
     rng = np.random.default_rng(3)
     users = (rng.random((60, 7)) < 0.3).astype(int)
     users[:, 5] = 0
-    found = dense(list(ease_blocks(sp.csr_matrix(users.T @ users), EaseSettings(l2=2.5), 3)), 7)
+    found = dense(list(ease_blocks(sp.csr_matrix(users.T @ users), EaseSettings(l2=2.5))), 7)
     for item in range(7):
         others = [each for each in range(7) if each != item]
         x = users[:, others]
@@ -68,8 +68,8 @@ def test_ease_is_ridge_regression_of_each_item_by_the_others() -> None:
 def test_ease_keeps_what_speaks_most_for_or_against() -> None:
     """With item 0 go 1 with 0.47 and 2 with 0.47; the weights of 1 and 2 upon each other are negative, and larger."""
     gram = sp.csr_matrix([[10, 5, 5], [5, 6, 1], [5, 1, 6]])
-    whole = dense(list(ease_blocks(gram, EaseSettings(l2=1), 3)), 3)
-    kept = dense(list(ease_blocks(gram, EaseSettings(l2=1, neighbours=1), 3)), 3)
+    whole = dense(list(ease_blocks(gram, EaseSettings(l2=1))), 3)
+    kept = dense(list(ease_blocks(gram, EaseSettings(l2=1, neighbours=1))), 3)
     for row in range(3):
         best = np.argmax(np.abs(whole[row]))
         assert kept[row, best] == whole[row, best]
@@ -80,8 +80,8 @@ def test_ease_refuses_a_catalogue_that_does_not_fit() -> None:
     with pytest.raises(
         DataError, match=r"found 4 items with training events, wanted at most 3 \(item_to_item.max_items\): .* use kind: cosine"
     ):
-        list(ease_blocks(GRAM, EaseSettings(max_items=3), 5))
+        list(ease_blocks(GRAM, EaseSettings(max_items=3)))
 
 
 def test_nothing_was_had() -> None:
-    assert list(ease_blocks(sp.csr_matrix((3, 3), dtype=int), EaseSettings(), 2)) == []
+    assert list(ease_blocks(sp.csr_matrix((3, 3), dtype=int), EaseSettings())) == []
