@@ -190,6 +190,10 @@ class PipelineConfig(Settings):
                 raise ValueError(
                     f"dataset.tasks.{needing[0]}.event: there is no dataset.events.columns.type to tell events apart"
                 )
+        elif self.samples.split.kind == "random":
+            raise ValueError(
+                "samples.split.kind: found random with samples.impressions, wanted time: a request is shown as one"
+            )
         elif self.dataset.events.columns.type is None:
             raise ValueError("samples.impressions needs dataset.events.columns.type, which says the type of each event")
         elif self.dataset.events.columns.request_id is None:

@@ -4,6 +4,8 @@ Both are deterministic: of two items with the same score, the one with the lower
 indices, -1 pads.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,6 +75,25 @@ def recommend_item_to_item(neighbours: Neighbours, history: Items, seen: Items, 
     popular = recommend_popular(counts, np.hstack([seen[short], taken]), k)
     filled = np.hstack([taken, popular])
     recommended[short] = _first_allowed(filled, filled >= 0, k)
+    return recommended
+
+
+def best_unseen(scores: Callable[[slice], NDArray[np.float32]], seen: Items, num_items: int, k: int) -> Items:
+    """The k unseen items with the highest scores, int32 [num_queries, k]; of two alike the lower index.
+
+    Args:
+      scores: of some of the queries, float32 [queries, num_items].
+      seen: int32 [num_queries, max_seen]; padded with -1.
+    """
+    recommended = np.full((len(seen), k), -1, np.int32)
+    for rows in _chunks(len(seen), num_items):
+        of_items = scores(rows)
+        query, place = np.nonzero(seen[rows] >= 0)
+        allowed = np.ones(of_items.shape, bool)
+        allowed[query, seen[rows][query, place]] = False
+        order = np.argsort(-np.where(allowed, of_items, -np.inf), axis=1, kind="stable")[:, :k].astype(np.int32)
+        found = np.where(np.take_along_axis(allowed, order, 1), order, -1)
+        recommended[rows, : found.shape[1]] = found
     return recommended
 
 

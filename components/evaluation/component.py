@@ -20,7 +20,7 @@ from components.config import PipelineConfig, parse_config
 from components.errors import ArtifactError, raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
-from components.evaluation.queries import Queries, test_queries
+from components.evaluation.queries import Queries, split_queries
 from components.evaluation.tfma_config import evaluator_config
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
@@ -61,7 +61,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
       registry: folder or URI of the releases; last_version: the one to compare with, 0 for none.
     """
     settings = parse_config(config, origin="FunnelEvaluator")
-    queries = test_queries(settings, Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
+    queries = split_queries(settings, "test", Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
     items = read_items(Path(catalogue.uri))
     parts = FunnelParts(
         f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
@@ -168,7 +168,7 @@ def _samples(queries: Queries, ranked: np.ndarray, scores: np.ndarray, items: pa
                 for row, score in zip(ranked[place][:SHOWN_ITEMS], scores[place], strict=False)
                 if row >= 0
             ],
-            "wanted": shown(queries.wanted[place]),
+            "wanted": shown(queries.wanted[place, 0]),
         }
         for place in long_enough[::step][:SHOWN_USERS]
     ]

@@ -64,14 +64,13 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
     ks = config.evaluation.k
     counts = training.counts
-    relevant = queries.wanted[:, None]
-    per_query = {name: metrics.ranking_metrics(ranked, relevant, ks) for name, ranked in lists.items()}
+    per_query = {name: metrics.ranking_metrics(ranked, queries.wanted, ks) for name, ranked in lists.items()}
     trial = next(iter(lists))
     sliced = slice_queries(
         {
             **queries.columns,
             "history": (queries.history >= 0).sum(axis=1),
-            "item": np.where(np.isin(queries.wanted, head_items(counts)), "head", "tail").astype(object),
+            **_by_item(queries.wanted, counts),
         },
         {"history": HISTORY_EDGES},
         MIN_SLICE_QUERIES,
@@ -107,6 +106,13 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
             for label, mask in sliced.masks.items()
         },
     }
+
+
+def _by_item(wanted: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, NDArray[np.object_]]:
+    """Whether the item is among the most popular ones; nothing where several are wanted at once."""
+    if wanted.shape[1] > 1:
+        return {}
+    return {"item": np.where(np.isin(wanted[:, 0], head_items(counts)), "head", "tail").astype(object)}
 
 
 def head_items(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from components.config import CosineSettings, EaseSettings
 from components.errors import DataError
 from components.item_to_item.neighbours import Block
-from components.item_to_item.similarity import cosine_block, ease_blocks
+from components.item_to_item.similarity import CELLS_AT_ONCE, cosine_block, ease_blocks
 
 USERS = np.array([[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 0]])
 GRAM = sp.csr_matrix(USERS.T @ USERS)  # the diagonal: 3, 2, 1, 1, 0
@@ -85,3 +85,14 @@ def test_ease_refuses_a_catalogue_that_does_not_fit() -> None:
 
 def test_nothing_was_had() -> None:
     assert list(ease_blocks(sp.csr_matrix((3, 3), dtype=int), EaseSettings())) == []
+
+
+def test_ease_of_many_items_is_made_in_blocks() -> None:
+    """Of pairs of items that were had together by one user each: XᵀX = [[1, 1], [1, 1]] and λ = 1, so that B_01 = 1 / 2."""
+    pairs = 1_050
+    gram = sp.kron(sp.identity(pairs, dtype=int), np.ones((2, 2), int), format="csr")
+    blocks = list(ease_blocks(gram, EaseSettings(l2=1)))
+    assert [block.first for block in blocks] == [0, CELLS_AT_ONCE // (2 * pairs)]
+    item, score = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("item", "score"))
+    np.testing.assert_array_equal(item, np.arange(2 * pairs) ^ 1)
+    np.testing.assert_allclose(score, 0.5, rtol=1e-6)
