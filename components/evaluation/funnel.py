@@ -60,6 +60,12 @@ def baseline_lists(
     }
 
 
+def ranking_means(ranked: NDArray[np.int32], queries: Queries, config: PipelineConfig) -> dict[str, float]:
+    """The ranking metrics of one system's lists, as ``judge_systems`` has them."""
+    per_query = metrics.ranking_metrics(ranked, queries.wanted, config.evaluation.k)
+    return {metric: float(np.nanmean(values)) for metric, values in per_query.items()}
+
+
 def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, training: Training, config: PipelineConfig) -> dict:
     """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
     ks = config.evaluation.k

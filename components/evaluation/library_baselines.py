@@ -78,8 +78,12 @@ def bpr_lists(data: Data, settings: Bpr, seed: int, k: int) -> Items:
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
     model = BayesianPersonalizedRanking(
-        factors=settings.factors, learning_rate=settings.learning_rate, regularization=settings.regularization,
-        iterations=settings.iterations, random_state=seed, num_threads=1,
+        factors=settings.factors,
+        learning_rate=settings.learning_rate,
+        regularization=settings.regularization,
+        iterations=settings.iterations,
+        random_state=seed,
+        num_threads=1,
     )  # fmt: skip  several threads write over each other's steps, and no two runs are alike
     _fit(model, data.users)
 
