@@ -121,7 +121,7 @@ def prepare(name: str, data: Path | None, progress: Callable[[str], None]) -> Pi
       ConfigError: there is no such benchmark, or its data are not there.
     """
     if name not in BENCHMARKS:
-        raise ConfigError(f"found the benchmark {name!r}, wanted one of {', '.join(BENCHMARKS)}")
+        raise ConfigError(f"found the benchmark {name!r}, wanted one of {', '.join([*BENCHMARKS, *GROUPS])}")
     benchmark, made = BENCHMARKS[name], DATA / name
     if benchmark.sequences is None:
         movielens.fetch(DATA / "movielens-100k", progress)

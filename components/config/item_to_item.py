@@ -29,7 +29,7 @@ class EaseSettings(Neighbourhood):
     """EASE: the linear model of each item by all others, solved at once; for catalogues that fit memory."""
 
     kind: Literal["ease"] = "ease"
-    l2: float = Field(default=500.0, gt=0, description="the penalty on squared weights")
+    l2: float = Field(default=2_000.0, gt=0, description="the penalty on squared weights")
     max_items: int = Field(
         default=20_000,
         ge=1,

@@ -1,6 +1,6 @@
 """Matrix factorisations that papers compare with, by the library ``implicit``: for benchmarks, not for releases."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,7 @@ def ials_lists(data: Data, settings: Ials, seed: int, k: int) -> Items:
     """int32 [num_queries, k]; each query's user is folded in: their factors are solved for by all they had when asked."""
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model = AlternatingLeastSquares(
-        factors=settings.factors, regularization=settings.regularization, alpha=settings.alpha,
-        iterations=settings.iterations, random_state=seed,
-    )  # fmt: skip
-    _fit(model, data.users)
+    model = _fitted(AlternatingLeastSquares, data.users, **asdict(settings), random_state=seed)
 
     def scores(queries: slice) -> NDArray[np.float32]:
         had = data.had[queries]
@@ -77,15 +73,8 @@ def bpr_lists(data: Data, settings: Bpr, seed: int, k: int) -> Items:
     """int32 [num_queries, k]; by each user's factors as they were learnt; who was not there then gets what is popular."""
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    model = BayesianPersonalizedRanking(
-        factors=settings.factors,
-        learning_rate=settings.learning_rate,
-        regularization=settings.regularization,
-        iterations=settings.iterations,
-        random_state=seed,
-        num_threads=1,
-    )  # fmt: skip  several threads write over each other's steps, and no two runs are alike
-    _fit(model, data.users)
+    # Several threads would write over each other's steps, and no two runs would be alike.
+    model = _fitted(BayesianPersonalizedRanking, data.users, **asdict(settings), random_state=seed, num_threads=1)
 
     def scores(queries: slice) -> NDArray[np.float32]:
         made: NDArray[np.float32] = model.user_factors[data.user[queries]] @ model.item_factors.T
@@ -111,8 +100,10 @@ def check_library() -> None:
         ) from error
 
 
-def _fit(model: Any, users: sp.csr_matrix) -> None:
+def _fitted(kind: Any, users: sp.csr_matrix, **settings: Any) -> Any:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, "blas"):  # the library has threads of its own
+        model = kind(**settings)
         model.fit(users.astype(np.float32), show_progress=False)
+    return model

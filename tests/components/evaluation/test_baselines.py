@@ -63,3 +63,20 @@ def test_wrong_shapes_are_refused(chain: np.ndarray) -> None:
         baselines.recommend_item_to_item(neighbours, NONE_SEEN, np.empty((2, 0), np.int32), np.zeros(6), 1)
     with pytest.raises(ValueError, match=r"got counts of 4 items and neighbours of 6; wanted those of the same items"):
         baselines.recommend_item_to_item(neighbours, NONE_SEEN, NONE_SEEN, np.zeros(4), 1)
+
+
+def test_the_best_unseen_of_some_scores_at_a_time() -> None:
+    """Ties go by index; what must not come back does not, though all else scores less than nothing."""
+    scores = np.array([[3, 1, 3, 2], [-1, -2, -3, -1], [0, 0, 0, 0]], np.float32)
+    seen = np.array([[0, -1], [-1, 3], [1, 0]], np.int32)
+    found = baselines.best_unseen(lambda rows: scores[rows], seen, 4, 3)
+    assert_array_equal(found, [[2, 3, 1], [0, 1, 2], [2, 3, -1]])
+    assert_array_equal(baselines.best_unseen(lambda rows: scores[rows], seen, 4, 6)[0], [2, 3, 1, -1, -1, -1])
+
+
+def test_many_scores_are_made_some_queries_at_a_time() -> None:
+    rng = np.random.default_rng(5)
+    scores, asked = rng.random((900, 2_000), np.float32), []
+    found = baselines.best_unseen(lambda rows: asked.append(rows) or scores[rows], np.empty((900, 0), np.int32), 2_000, 5)
+    assert len(asked) == 2
+    assert_array_equal(found, np.argsort(-scores, axis=1)[:, :5])
