@@ -25,11 +25,12 @@ class Baselines:
     """Settings chosen by the validation split.
 
     Attributes:
+      bpr: None where nearly all who are judged are new: it knows nobody that it was not trained on.
       ease_l2: of EASE with all neighbours of all that the user had.
     """
 
     ials: Ials
-    bpr: Bpr
+    bpr: Bpr | None
     ease_l2: float
 
 
@@ -41,7 +42,7 @@ def baseline_metrics(
     samples = {"samples": str(outputs["Samples", "examples"]), "evaluation": config.evaluation.model_dump(mode="json")}
     wanted: dict[str, dict[str, Any]] = {
         "iALS": {**samples, **asdict(settings.ials), "seed": seed},
-        "BPR": {**samples, **asdict(settings.bpr), "seed": seed},
+        **({"BPR": {**samples, **asdict(settings.bpr), "seed": seed}} if settings.bpr else {}),
         "EASE": {**samples, "l2": settings.ease_l2},
     }
     path = workdir / FILE
@@ -87,11 +88,9 @@ def judged(
         found = _ease(features, item_count, settings.ease_l2)
         return recommend_item_to_item(found, queries.had, queries.seen, popularity_counts(item, item_count), k)
 
-    lists: dict[str, Callable[[], Any]] = {
-        "iALS": lambda: ials_lists(data, settings.ials, seed, k),
-        "BPR": lambda: bpr_lists(data, settings.bpr, seed, k),
-        "EASE": ease,
-    }
+    lists: dict[str, Callable[[], Any]] = {"iALS": lambda: ials_lists(data, settings.ials, seed, k), "EASE": ease}
+    if (bpr := settings.bpr) is not None:
+        lists["BPR"] = lambda: bpr_lists(data, bpr, seed, k)
     for name in systems:
         yield name, ranking_means(lists[name](), queries, config)
 
