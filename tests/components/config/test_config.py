@@ -176,6 +176,9 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("ranking.model", {"hidden": [8]}, "@: found {'hidden': [8]}, unable to extract tag using discriminator 'name'"),
         ("ranking.heads", {"name": "mmoe", "experts": 0}, "@.mmoe.experts: found 0, input should be greater than 0"),
         ("ranking.hidden", [8], "@: unknown key; "),
+        ("item_to_item", {"kind": "ease", "shrinkage": 5}, "@.ease.shrinkage: unknown key; wanted one of: neighbours, "),
+        ("item_to_item", {"l2": 5}, "@: found {'l2': 5}, unable to extract tag using discriminator 'kind'"),
+        ("item_to_item", {"kind": "ease", "l2": 0}, "@.ease.l2: found 0, input should be greater than 0"),
         # names that refer to each other
         ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
          "dataset: tasks.buy.after: found 'clik', wanted another task: ['click']"),
