@@ -98,9 +98,9 @@ def _no_dataflow(value: object) -> object:
     """Told apart from a misspelt profile, since Beam has it, and TFX's own nodes could do with it."""
     if isinstance(value, dict) and value.get("profile") == "dataflow":
         raise ValueError(
-            "profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and BulkRecommender "
-            "write files by path, and Dataflow's workers mount no volume that a node has too; wanted local, or flink or spark "
-            "with a shared volume (infra/config/beam)"
+            "profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, ItemToItem, FunnelEvaluator and "
+            "BulkRecommender write files by path, and Dataflow's workers mount no volume that a node has too; wanted local, "
+            "or flink or spark with a shared volume (infra/config/beam)"
         )
     return value
 

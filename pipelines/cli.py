@@ -239,7 +239,7 @@ def query(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ml-1m or amazon-beauty.")],
+    name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty or ml-100k.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers have them, for the first time.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 1,
     workdir: Annotated[Path | None, typer.Option(help="By default var/benchmarks/NAME.")] = None,
@@ -251,7 +251,11 @@ def benchmark(
     with failing_clearly(log):
         with quiet(log) as console:
             made = benchmarked(name, data, seeds, place, console, silent=as_json)
-        typer.echo(json.dumps(made)) if as_json else show_benchmark(made)
+        if as_json:
+            typer.echo(json.dumps({"benchmarks": made}))
+        else:
+            for each in made:
+                show_benchmark(each)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from components.config import PipelineConfig
 from components.evaluation.component import FunnelEvaluator, RankerEvaluator
 from components.index.component import IndexBuilder
 from components.ingest.component import Ingest
+from components.item_to_item.component import ItemToItem
 from components.push.component import Baseline, LastRelease, Pusher
 from components.samples.component import Samples
 from components.schema import tfx_api as tfx
@@ -100,6 +101,11 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         "transform_graph": transform.outputs["transform_graph"],
         **data,
     }
+    item_to_item = ItemToItem(
+        config=settings(config, "item_to_item"),
+        catalogue=ingest.outputs["catalogue"],
+        features=samples.outputs["features"],
+    )
     retrieval = ModelTrainer(run_fn=RETRIEVAL, config=settings(config, "retrieval"), **learning).with_id("RetrievalTrainer")
     index = IndexBuilder(
         config=settings(config, "index"), examples=samples.outputs["examples"], retrieval=retrieval.outputs["model"]
@@ -127,10 +133,11 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         "index": index.outputs["index"],
     }
     funnel = FunnelEvaluator(
-        config=settings(config, "ranking", "evaluation"),
+        config=settings(config, "item_to_item", "ranking", "evaluation"),
         registry=registry,
         last_version=last_version,
         examples=samples.outputs["examples"],
+        item_to_item=item_to_item.outputs["neighbours"],
         **data,
         **candidate,
     )
@@ -147,6 +154,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         last_version=last_version,
         catalogue=ingest.outputs["catalogue"],
         features=samples.outputs["features"],
+        item_to_item=item_to_item.outputs["neighbours"],
         blessing=evaluator.outputs["blessing"],
         evaluation=funnel.outputs["evaluation"],
         check=infra.outputs["check"],
@@ -157,8 +165,8 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         pipeline_name=config.name,
         pipeline_root=places.artifacts,
         components=[
-            ingest, last, samples, statistics, validator, gate, transform, retrieval, index, ranking, baseline, evaluator,
-            funnel, infra, pusher, bulk,
+            ingest, last, samples, statistics, validator, gate, transform, item_to_item, retrieval, index, ranking, baseline,
+            evaluator, funnel, infra, pusher, bulk,
         ],
         enable_cache=cache,
         metadata_connection_config=places.metadata,

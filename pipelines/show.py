@@ -59,7 +59,8 @@ def show_benchmark(made: dict[str, Any]) -> None:
     for system, published in made["published"].items():
         table.add_row(f"{system} (published)", *("" if each is None else f"{each:.4f}" for each in published.values()))
     console.print(table)
-    console.print(f"Published: {made['source']}.", markup=False)
+    if made["source"]:
+        console.print(f"Published: {made['source']}.", markup=False)
     console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
 
 

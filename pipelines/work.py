@@ -15,7 +15,6 @@ from components.config import PipelineConfig, load_settings
 from components.errors import ConfigError, ServingError
 from components.push.registry import Registry, sha256, write_atomically
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
-from pipelines.benchmarks import figures, of_seeds, prepare, summary
 from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.nodes import NODES
@@ -61,14 +60,52 @@ def run_and_report(
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
 
 
-def benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
-    """Run a benchmark with each seed, and sum up; a seed that has been run is not run again."""
-    config = prepare(name, data, (lambda line: None) if silent else console.print)
+def benchmarked(
+    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool
+) -> list[dict[str, Any]]:
+    """Run a benchmark, or all of a group, with each seed, and sum up; what has been run is not run again."""
+    from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
+    from pipelines.benchmarks import GROUPS
+
+    check_library()
+    if name not in GROUPS:
+        return [_benchmarked(name, data, seeds, workdir, console, silent)]
+    return [_benchmarked(each, data, seeds, workdir / each, console, silent) for each in GROUPS[name]]
+
+
+def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
+    from pipelines.benchmark_baselines import baseline_metrics
+    from pipelines.benchmarks import (
+        BENCHMARKS,
+        figures,
+        keep_figures,
+        kept_figures,
+        of_rankers,
+        of_seeds,
+        prepare,
+        summary,
+        together,
+    )  # fmt: skip
+
+    def progress(line: str) -> None:
+        if not silent:
+            console.print(line, markup=False)
+
+    config = prepare(name, data, progress)
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
-        run_and_report(settings, place, None, True, console, silent)
-        found.append(figures(place))
+        of_ranker = {}
+        for ranker, each in of_rankers(name, settings):
+            path = place / "figures" / f"{ranker or 'run'}.json"
+            kept = kept_figures(path, each)
+            if kept is None:
+                run_and_report(each, place, None, True, console, silent)
+                kept = figures(place)
+                keep_figures(path, each, kept)
+            of_ranker[ranker] = kept
+        baselines = baseline_metrics(settings, place, BENCHMARKS[name].baselines, seed, progress)
+        found.append(together(of_ranker, baselines))
     return summary(name, found)
 
 

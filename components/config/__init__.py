@@ -13,6 +13,7 @@ from components.config.dataset import (
     TaskConfig,
     UsersConfig,
 )
+from components.config.item_to_item import CosineSettings, EaseSettings
 from components.config.load import load_config, load_settings, parse_config, parse_settings
 from components.config.pipeline import (
     EvaluationConfig,
@@ -26,7 +27,9 @@ from components.config.pipeline import (
 
 __all__ = [
     "ContextColumn",
+    "CosineSettings",
     "DatasetConfig",
+    "EaseSettings",
     "EvaluationConfig",
     "EventsConfig",
     "FeatureColumn",

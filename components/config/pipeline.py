@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
+from components.config.item_to_item import CosineSettings, ItemToItemSettings
 from components.config.rankers import DcnV2Settings, HeadsSettings, RankerSettings, SingleHeadSettings
 from components.config.settings import Settings
 
@@ -169,6 +170,7 @@ class PipelineConfig(Settings):
     dataset: DatasetConfig
     samples: SamplesConfig = SamplesConfig()
     validation: ValidationConfig = ValidationConfig()
+    item_to_item: ItemToItemSettings = CosineSettings()
     retrieval: RetrievalConfig = RetrievalConfig()
     index: IndexConfig = IndexConfig()
     ranking: RankingConfig = RankingConfig()
@@ -203,6 +205,10 @@ class PipelineConfig(Settings):
                 raise ValueError(
                     f"dataset.tasks.{needing[0]}.event: there is no dataset.events.columns.type to tell events apart"
                 )
+        elif self.samples.split.kind == "random":
+            raise ValueError(
+                "samples.split.kind: found random with samples.impressions, wanted time: a request is shown as one"
+            )
         elif self.dataset.events.columns.type is None:
             raise ValueError("samples.impressions needs dataset.events.columns.type, which says the type of each event")
         elif self.dataset.events.columns.request_id is None:

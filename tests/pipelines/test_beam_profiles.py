@@ -52,7 +52,7 @@ def test_a_job_server_that_is_not_there_is_told_at_once() -> None:
         ("beam: {profile: dask}", "beam: "),
         (
             "beam: {profile: dataflow, project: p}",
-            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and",
+            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, ItemToItem,",
         ),
         ("beam: {profile: flink}", "beam.flink.job_server: "),
         ("beam: {profile: flink, job_server: somewhere}", "beam.flink.job_server: found 'somewhere'"),

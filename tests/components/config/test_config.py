@@ -181,6 +181,9 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("retrieval", {"query_tower": "self_attention", "loss": "off_policy"}, "a batch of sequences holds no propensities"),
         ("retrieval", {"query_tower": "self_attention", "heads": 3}, "@: heads: found 3, wanted a divisor of embedding_dim 64"),
         ("retrieval", {"loss_hardest": 5}, "@: loss_hardest: found it with loss in_batch, wanted mixed or sampled"),
+        ("item_to_item", {"kind": "ease", "shrinkage": 5}, "@.ease.shrinkage: unknown key; wanted one of: neighbours, "),
+        ("item_to_item", {"l2": 5}, "@: found {'l2': 5}, unable to extract tag using discriminator 'kind'"),
+        ("item_to_item", {"kind": "ease", "l2": 0}, "@.ease.l2: found 0, input should be greater than 0"),
         # names that refer to each other
         ("retrieval.loss", "off_policy", "@: off_policy needs samples.impressions and dataset.events.columns.propensity"),
         ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
