@@ -11,7 +11,16 @@ from rich.console import Console
 from components.config import load_config
 from pipelines.beam_profiles import LOCAL_BEAM, load_beam
 from pipelines.kubeflow.client.commands import app as kubeflow_app
-from pipelines.show import recommend_curl, show_answer, show_batch, show_benchmark, show_compiled, show_outcome, show_reply
+from pipelines.show import (
+    recommend_curl,
+    show_answer,
+    show_batch,
+    show_benchmark,
+    show_compiled,
+    show_outcome,
+    show_reply,
+    show_tuned,
+)
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import (
     asked,
@@ -19,9 +28,11 @@ from pipelines.work import (
     benchmarked,
     compile_for_kubeflow,
     gateway_request,
+    refuse_to_overwrite,
     run_and_report,
     serving_command,
     streamed,
+    tuned,
 )
 
 app = typer.Typer(
@@ -96,12 +107,10 @@ def init(
     force: Annotated[bool, typer.Option(help="Overwrite the config if it is there.")] = False,
 ) -> None:
     """Look at your files and write a config that `winnow run` takes, with a comment at every guess."""
-    from components.errors import ConfigError
     from components.ingest.guess import guess_config
 
     with failing_clearly():
-        if output.exists() and not force:
-            raise ConfigError(f"{output}: is there already; give another --output, or --force to overwrite it")
+        refuse_to_overwrite(output, force)
         text = guess_config(events, items, users, output)
         output.parent.mkdir(parents=True, exist_ok=True)
         partial = output.with_name(f".{output.name}.partial")
@@ -132,6 +141,23 @@ def run(
         with quiet(log) as console:
             outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json, beam=profile)
         typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
+
+
+@app.command()
+def tune(
+    output: Annotated[Path, typer.Option(help="The config to write, with the settings that were found.")],
+    config: Annotated[Path, typer.Option(help="The config, with what to search for under `tuning`.")] = DEFAULT_CONFIG,
+    workdir: Workdir = DEFAULT_WORKDIR,
+    force: Annotated[bool, typer.Option(help="Overwrite the output if it is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search for better settings, by trainings that are judged on the validation split, and write a config with them."""
+    log = workdir / "tune.log"
+    with failing_clearly(log):
+        refuse_to_overwrite(output, force)
+        with quiet(log) as console:
+            made = tuned(config, workdir, output, console, silent=as_json)
+        typer.echo(json.dumps(made)) if as_json else show_tuned(made)
 
 
 @app.command(name="compile")

@@ -21,7 +21,7 @@ from components.push.last_release import comparable_release, made_from
 from components.push.registry import Registry
 from components.report.record import NodeState
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
-from pipelines.nodes import NODES
+from pipelines.nodes import nodes_of
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
 from pipelines.recommender import Known, Places, create_pipeline
 
@@ -40,7 +40,7 @@ class NodeEvent:
 def places(workdir: Path) -> Places:
     """Where a run in ``workdir`` keeps its things."""
     metadata = sqlite_metadata_connection_config(str(workdir / METADATA_FILE))
-    return Places(str(workdir / ARTIFACTS_FOLDER), str(workdir / "releases"), metadata)
+    return Places(str(workdir / ARTIFACTS_FOLDER), str(workdir / "releases"), str(workdir / "checkpoints"), metadata)
 
 
 def known(config: PipelineConfig, workdir: Path) -> Known:
@@ -57,27 +57,34 @@ def run(
     cache: bool,
     on_event: Callable[[NodeEvent], None],
     beam: LocalBeam | ClusterBeam = LOCAL_BEAM,
+    until: str | None = None,
 ) -> None:
     """Run every node, or those from ``from_node`` on with what came before it taken from the last run.
+
+    Args:
+      until: run no more than this node and what comes before it.
 
     Raises:
       ConfigError: there is no such node, the last run has not come as far, or Beam's workers do not see ``workdir``.
       ServingError: no job server answers.
       WinnowError: a node failed; the next run goes on from the last good one.
     """
-    if from_node is not None and from_node not in NODES:
-        raise ConfigError(f"--from: found {from_node!r}, wanted one of {', '.join(NODES)}")
+    nodes = nodes_of(config)
+    if from_node is not None and from_node not in nodes:
+        raise ConfigError(f"--from: found {from_node!r}, wanted one of {', '.join(nodes)}")
     workdir = workdir.resolve()
     if isinstance(beam, ClusterBeam):
         beam.check_place(workdir, "--workdir")
         beam.check_answers()
     workdir.mkdir(parents=True, exist_ok=True)
-    with _only_run(workdir), _following(on_event):
+    with _only_run(workdir), _following(on_event, len(nodes)):
         clear_killed(workdir)
         pipeline = create_pipeline(
             config, places(workdir), known(config, workdir), beam.arguments(), cache and from_node is None
         )
-        options = _starting_at(from_node, pipeline, workdir) if from_node else None
+        options = _starting_at(from_node, nodes, pipeline, workdir) if from_node else None
+        if until is not None:
+            options = RunOptions(to_nodes=[until])
         try:
             LocalDagRunner().run(pipeline, options)
         except Exception as error:
@@ -87,13 +94,13 @@ def run(
             raise ours from error
 
 
-def _starting_at(node: str, pipeline: Pipeline, workdir: Path) -> RunOptions:
+def _starting_at(node: str, nodes: tuple[str, ...], pipeline: Pipeline, workdir: Path) -> RunOptions:
     """Run ``node`` and all that follows from it, the rest taken from the last run of the same pipeline."""
     begun = {node}
     for each in pipeline.components:  # in the order of the data's flow
         if begun & {before.id for before in each.upstream_nodes}:
             begun.add(each.id)
-    rest = [each for each in NODES if each not in begun]
+    rest = [each for each in nodes if each not in begun]
     if not rest:
         return RunOptions(from_nodes=[node])
     name = pipeline.pipeline_info.pipeline_name
@@ -127,8 +134,8 @@ def _only_run(workdir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _following(on_event: Callable[[NodeEvent], None]) -> Iterator[None]:
-    handler = _NodeFollower(on_event)
+def _following(on_event: Callable[[NodeEvent], None], count: int) -> Iterator[None]:
+    handler = _NodeFollower(on_event, count)
     logger = absl_logging.get_absl_logger()
     verbosity = absl_logging.get_verbosity()
     # By absl's own setting: Keras puts that back after each save, and what the logger was told by others is lost then.
@@ -144,9 +151,9 @@ def _following(on_event: Callable[[NodeEvent], None]) -> Iterator[None]:
 class _NodeFollower(logging.Handler):
     """TFX's local runner tells of its progress only in its log."""
 
-    def __init__(self, on_event: Callable[[NodeEvent], None]) -> None:
+    def __init__(self, on_event: Callable[[NodeEvent], None], count: int) -> None:
         super().__init__(logging.INFO)
-        self._on_event = on_event
+        self._on_event, self._count = on_event, count
         self._started, self._cached, self._place = 0.0, False, 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -162,4 +169,4 @@ class _NodeFollower(logging.Handler):
             self._tell(node, time.monotonic() - self._started)
 
     def _tell(self, node: str, seconds: float | None) -> None:
-        self._on_event(NodeEvent(node, self._place, len(NODES), seconds, self._cached))
+        self._on_event(NodeEvent(node, self._place, self._count, seconds, self._cached))

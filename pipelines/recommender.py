@@ -15,13 +15,13 @@ from components.item_to_item.component import ItemToItem
 from components.push.component import Baseline, LastRelease, Pusher
 from components.samples.component import Samples
 from components.schema import tfx_api as tfx
-from components.training.component import ModelTrainer
+from components.training.component import ModelTrainer, ModelTuner
 from components.validation.component import ValidationGate
 from pipelines.infra_validator import InfraValidator
+from pipelines.nodes import nodes_of
 
 PREPROCESSING = "components.transform.preprocessing.preprocessing_fn"
-RETRIEVAL = "components.retrieval.trainer.run_fn"
-RANKING = "components.ranking.trainer.run_fn"
+STOPPING = {"evaluation": {"exclude_seen"}}  # what the trainers read of how the funnel is judged
 TFMA_SETTINGS = {"slices", "min_auc", "min_ratio_to_previous"}
 
 
@@ -30,13 +30,14 @@ class Places:
     """Where a run keeps its things.
 
     Attributes:
-      artifacts: root of the artifacts; registry: of the releases; sources: what the data set's relative paths count from,
-        empty where there are none. Each a folder or a URI.
+      artifacts: root of the artifacts; registry: of the releases; checkpoints: of trainings that have not ended; sources: what
+        the data set's relative paths count from, empty where there are none. Each a folder or a URI.
       metadata: TFX's metadata connection, or None where the platform has its own.
     """
 
     artifacts: str
     registry: str
+    checkpoints: str
     metadata: Any
     sources: str = ""
 
@@ -106,18 +107,26 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         catalogue=ingest.outputs["catalogue"],
         features=samples.outputs["features"],
     )
-    retrieval = ModelTrainer(run_fn=RETRIEVAL, config=settings(config, "retrieval"), **learning).with_id("RetrievalTrainer")
+    tuners: list[ModelTuner] = []
+
+    def trainer(section: str, reading: dict[str, set[str]], **channels: object) -> ModelTrainer:
+        """A section's trainer, after a search for its settings where the config asks for one."""
+        module, name = f"components.{section}.trainer", section.capitalize()
+        channels |= learning
+        if f"{name}Tuner" in nodes_of(config):
+            searched = settings(config, section, **reading, tuning={section, "max_trials", "search", "seed", "parallel"})
+            tuners.append(ModelTuner(f"{module}.tuner_fn", searched, places.checkpoints, **channels).with_id(f"{name}Tuner"))
+            channels["hyperparameters"] = tuners[-1].outputs["best_hyperparameters"]
+        return ModelTrainer(f"{module}.run_fn", settings(config, section, **reading), places.checkpoints, **channels).with_id(
+            f"{name}Trainer"
+        )
+
+    retrieval = trainer("retrieval", {**STOPPING, "ranking": {"candidates"}})
     index = IndexBuilder(
         config=settings(config, "index"), examples=samples.outputs["examples"], retrieval=retrieval.outputs["model"]
     )
     # After the index, so that the ranker's negatives are what recall really returns.
-    ranking = ModelTrainer(
-        run_fn=RANKING,
-        config=settings(config, "ranking"),
-        retrieval=retrieval.outputs["model"],
-        index=index.outputs["index"],
-        **learning,
-    ).with_id("RankingTrainer")
+    ranking = trainer("ranking", STOPPING, retrieval=retrieval.outputs["model"], index=index.outputs["index"])
 
     baseline = Baseline(registry=registry, version=last_version, candidate=ranking.outputs["model"])
     evaluator = RankerEvaluator(
@@ -166,7 +175,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         pipeline_root=places.artifacts,
         components=[
             ingest, last, samples, statistics, validator, gate, transform, item_to_item, retrieval, index, ranking, baseline,
-            evaluator, funnel, infra, pusher, bulk,
+            evaluator, funnel, infra, pusher, bulk, *tuners,
         ],
         enable_cache=cache,
         metadata_connection_config=places.metadata,
@@ -174,6 +183,11 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
     )  # fmt: skip
 
 
-def settings(config: PipelineConfig, *sections: str) -> str:
-    """The settings that a node depends on, as JSON: a change of a model's settings must not make samples anew."""
-    return config.model_dump_json(include={"name", "dataset", "samples", *sections})
+def settings(config: PipelineConfig, *sections: str, **keys: set[str]) -> str:
+    """The settings that a node depends on, as JSON: a change of a model's settings must not make samples anew.
+
+    Args:
+      keys: of sections of which the node reads no more than these.
+    """
+    whole = dict.fromkeys(("name", "dataset", "samples", *sections), True)
+    return config.model_dump_json(include={**whole, **keys})

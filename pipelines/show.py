@@ -10,7 +10,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from pipelines.ask import Answer
 
-SHOWN_HISTORY = 8
+SHOWN_HISTORY, SHOWN_TRIALS = 8, 5
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:
@@ -62,6 +62,24 @@ def show_benchmark(made: dict[str, Any]) -> None:
     if made["source"]:
         console.print(f"Published: {made['source']}.", markup=False)
     console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
+
+
+def show_tuned(made: dict[str, Any]) -> None:
+    """Of each search the best trials."""
+    console = Console(highlight=False, soft_wrap=True)
+    for search in made["searches"]:
+        trials = search["trials"]
+        table = Table(title=f"{search['section']}: the best of {len(trials)} trials", title_justify="left")
+        table.add_column(search["metric"], justify="right")
+        for key in trials[0]["values"]:
+            table.add_column(key)
+        for trial in trials[:SHOWN_TRIALS]:
+            score = "failed" if trial["score"] is None else f"{trial['score']:.4f}"
+            table.add_row(
+                score, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial["values"].values())
+            )
+        console.print(table)
+    console.print(f"{made['seconds']:.0f} s. Next: winnow run --config {made['output']}", markup=False)
 
 
 def show_compiled(made: dict[str, Any]) -> None:

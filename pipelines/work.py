@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from components.config import PipelineConfig, load_settings
+from components.config import PipelineConfig, load_config, load_settings
 from components.errors import ConfigError, ServingError
 from components.push.registry import Registry, sha256, write_atomically
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
 from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
-from pipelines.nodes import NODES
+from pipelines.nodes import nodes_of
 from pipelines.past_runs import latest_outputs
 from pipelines.terminal import NodeProgress, quiet
+from pipelines.tuning import found, last_tuner, write_tuned
 from serving.gateway.process import EmbeddedGateway
 from serving.model_server.process import EmbeddedServer
 
@@ -58,6 +59,23 @@ def run_and_report(
     seconds = progress.stop()
     _refresh_report(workdir, page)
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
+
+
+def tuned(config: Path, workdir: Path, output: Path, console: Console, silent: bool) -> dict[str, Any]:
+    """Search for what the config's ``tuning`` asks for, and write the config with what was found."""
+    settings = load_config(config)
+    until = last_tuner(settings, config)
+    progress = NodeProgress(console, silent)
+    progress.begin(f"{settings.name} → {workdir}   log: {workdir / 'tune.log'}")
+    from pipelines.local_runner import run
+
+    try:
+        run(settings, workdir, None, True, progress, until=until)
+    finally:
+        seconds = progress.stop()
+    records = found(workdir)
+    write_tuned(config, output, records)
+    return {"output": str(output), "searches": records, "seconds": round(seconds, 1)}
 
 
 def benchmarked(
@@ -107,6 +125,15 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
         baselines = baseline_metrics(settings, place, BENCHMARKS[name].baselines, seed, progress)
         found.append(together(of_ranker, baselines))
     return summary(name, found)
+
+
+def refuse_to_overwrite(output: Path, force: bool) -> None:
+    """
+    Raises:
+      ConfigError: the file is there, and it was not said that it may be replaced.
+    """
+    if output.exists() and not force:
+        raise ConfigError(f"{output}: is there already; give another --output, or --force to overwrite it")
 
 
 def _refresh_report(workdir: Path, page: Path) -> None:
@@ -246,7 +273,7 @@ def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path, log: Path) 
     return {
         "output": str(output),
         "pipeline": pipeline.name,
-        "nodes": len(NODES),
+        "nodes": len(nodes_of(pipeline)),
         "image": settings.image,
         "pipeline_root": settings.pipeline_root,
         "releases": settings.releases,

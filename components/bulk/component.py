@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from components.config import parse_config
 from components.errors import raised_as_ours
+from components.features.seen import seen_before
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
-from components.funnel.seen import seen_before
 from components.schema import samples as names
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, ItemIndex, RecommendationLists

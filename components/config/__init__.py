@@ -14,7 +14,7 @@ from components.config.dataset import (
     UsersConfig,
 )
 from components.config.item_to_item import CosineSettings, EaseSettings
-from components.config.load import load_config, load_settings, parse_config, parse_settings
+from components.config.load import load_config, load_settings, parse_config, parse_settings, tuned_config
 from components.config.pipeline import (
     EvaluationConfig,
     IndexConfig,
@@ -24,6 +24,7 @@ from components.config.pipeline import (
     SamplesConfig,
     ValidationConfig,
 )
+from components.config.tuning import TuningConfig
 
 __all__ = [
     "ContextColumn",
@@ -44,10 +45,12 @@ __all__ = [
     "SplitConfig",
     "TableConfig",
     "TaskConfig",
+    "TuningConfig",
     "UsersConfig",
     "ValidationConfig",
     "load_config",
     "load_settings",
     "parse_config",
     "parse_settings",
+    "tuned_config",
 ]

@@ -1,6 +1,8 @@
 """Read a file of settings; say exactly which key is wrong."""
 
 import difflib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -9,6 +11,7 @@ from pydantic import ValidationError
 
 from components.config.pipeline import PipelineConfig
 from components.config.settings import Settings
+from components.config.tuning import with_values
 from components.errors import ConfigError
 
 S = TypeVar("S", bound=Settings)
@@ -27,6 +30,16 @@ def load_config(path: Path) -> PipelineConfig:
 def parse_config(text: str, origin: str) -> PipelineConfig:
     """The settings in ``text``; ``origin`` names it in errors."""
     return parse_settings(text, origin, PipelineConfig)
+
+
+def tuned_config(config: PipelineConfig, section: str, values: Mapping[str, Any]) -> PipelineConfig:
+    """The settings with other values of a section's keys, and nothing more to search for.
+
+    Raises:
+      ConfigError: the values do not go together.
+    """
+    document = with_values(config.model_dump(mode="json", exclude={"tuning"}), section, values)
+    return parse_config(json.dumps(document), origin=f"{section} with {json.dumps(dict(values))}")
 
 
 def load_settings(path: Path, kind: type[S], wanted: str) -> S:

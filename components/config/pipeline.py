@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
 from components.config.item_to_item import CosineSettings, ItemToItemSettings
 from components.config.rankers import DcnV2Settings, HeadsSettings, RankerSettings, SingleHeadSettings
 from components.config.settings import Settings
+from components.config.tuning import TuningConfig, with_values
 
 
 class SamplesConfig(Settings):
@@ -102,6 +103,11 @@ class RetrievalConfig(TrainingConfig):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
     epochs: int = Field(default=20, ge=1)
+    stop_on: Literal["recall", "ndcg"] = Field(
+        default="recall",
+        description="the validation metric that training is stopped by: recall among as many as are ranked "
+        "(ranking.candidates), or NDCG@10 of recall alone",
+    )
 
     @property
     def loss_of_tower(self) -> str:
@@ -176,6 +182,7 @@ class PipelineConfig(Settings):
     ranking: RankingConfig = RankingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     bulk: BulkConfig = BulkConfig()
+    tuning: TuningConfig | None = Field(default=None, description="settings to search for before the models are trained")
 
     @property
     def positive_task(self) -> str:
@@ -237,4 +244,22 @@ class PipelineConfig(Settings):
         for name in self.evaluation.slices:
             if name not in known:
                 raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _searched_values_are_possible(self) -> Self:
+        if self.tuning is None:
+            return self
+        document = self.model_dump(exclude={"tuning"})
+        for section, space in self.tuning.spaces():
+            for key, searched in space.items():
+                for value in searched.examples:
+                    try:
+                        type(getattr(self, section)).model_validate(with_values(document, section, {key: value})[section])
+                    except ValidationError as error:
+                        problem = error.errors()[0]
+                        at = ".".join(str(part) for part in problem["loc"])
+                        raise ValueError(
+                            f"tuning.{section}.{key}: {section} cannot have {value!r}: {at}: {problem['msg']}"
+                        ) from error
         return self

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.funnel.seen import PAD
+from components.features.seen import PAD
 from components.index.index import Index
 from components.training.exported import Ranker, Towers
 

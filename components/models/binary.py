@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from components.config import RetrievalConfig
+from components.models import draws
 from components.models.pairs import Pairs
 from components.models.replicas import total
 from components.models.towers import ItemTower
@@ -24,7 +25,7 @@ class GeneralizedBinary:
         self._beta = share * (settings.loss_calibration * (1 - 1 / share) + 1 / share)
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = tf.random.uniform([self._count], maxval=self._items.count, dtype=tf.int32)
+        drawn = draws.uniform([self._count], maxval=self._items.count, dtype=tf.int32, shared=True)
         own = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1)
         others = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
         wrong = tf.where(pairs.rows[:, tf.newaxis] == drawn, 0.0, tf.nn.softplus(others))  # −log(1 − σ(s)) = softplus(s)

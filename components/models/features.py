@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.draws import Dropout
+
 Features = Mapping[str, tf.Tensor]
 
 
@@ -76,5 +78,5 @@ def dense_stack(widths: tuple[int, ...], dropout: float, name: str) -> keras.Seq
     """Dense layers with ReLU, each followed by dropout; what comes in goes out where there are none."""
     layers: list[keras.layers.Layer] = []
     for width in widths:
-        layers += [keras.layers.Dense(width, activation="relu"), keras.layers.Dropout(dropout)]
+        layers += [keras.layers.Dense(width, activation="relu"), Dropout(dropout)]
     return keras.Sequential(layers or [keras.layers.Identity()], name=name)

@@ -5,22 +5,27 @@ from collections.abc import Mapping
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.draws import drawing
 from components.models.replicas import total as total_of_replicas
 from components.models.tasks import Task
 
 
 class MultiTaskRanker(keras.Model):
-    """A ranker trained on all tasks together; loss = Σ_t weight_t · loss_t, and the losses that its layers add."""
+    """A ranker trained on all tasks together; loss = Σ_t weight_t · loss_t, and the losses that its layers add.
 
-    def __init__(self, ranker: keras.Model, tasks: tuple[Task, ...]) -> None:
+    Args:
+      seed: of what training draws.
+    """
+
+    def __init__(self, ranker: keras.Model, tasks: tuple[Task, ...], seed: int = 0) -> None:
         super().__init__(name="multi_task")
-        self.ranker, self._tasks = ranker, tasks
+        self.ranker, self._tasks, self._seed = ranker, tasks, seed
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         return self.ranker(inputs, inputs["candidate_row"], training=training)
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        with tf.GradientTape() as tape:
+        with drawing(self._seed, self.optimizer.iterations), tf.GradientTape() as tape:
             losses = self.losses_of(self(inputs, training=True), inputs)
             total = tf.add_n([*(task.weight * losses[f"loss_{task.name}"] for task in self._tasks), *self.losses])
         self.optimizer.minimize(total, self.trainable_variables, tape=tape)

@@ -6,6 +6,8 @@ Hidasi et al. (2016), Session-based Recommendations with Recurrent Neural Networ
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models import draws
+
 
 class Recurrent(keras.layers.Layer):
     """An ``Encoder``: layers of GRU, from where the history began to the latest event."""
@@ -24,6 +26,6 @@ class Recurrent(keras.layers.Layer):
         x = events
         for layer in self._layers:
             if training:
-                x = tf.nn.dropout(x, self._dropout)
+                x = draws.dropout(x, self._dropout)
             x = tf.reverse(layer(x, mask=begun), axis=[1])
         return self._out(x)

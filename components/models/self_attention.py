@@ -7,6 +7,8 @@ in the Transformer Architecture (normalised before each layer, not after).
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models import draws
+
 EXPANSION = 4  # of the dense layers within a block
 
 
@@ -24,7 +26,7 @@ class SelfAttention(keras.layers.Layer):
         places = tf.range(tf.shape(events)[1])
         x = events + self._places[: tf.shape(events)[1]]
         if training:
-            x = tf.nn.dropout(x, self._dropout)
+            x = draws.dropout(x, self._dropout)
         begun = places <= lengths[:, tf.newaxis]
         earlier = places[:, tf.newaxis] <= places
         mask = earlier & begun[:, tf.newaxis] | tf.eye(tf.shape(events)[1], dtype=tf.bool)
@@ -38,12 +40,12 @@ class _Block(keras.layers.Layer):
 
     def __init__(self, dim: int, heads: int, dropout: float, name: str) -> None:
         super().__init__(name=name)
-        self._attend = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout)
+        self._attend = draws.MultiHeadAttention(heads, dim // heads, dropout=dropout)
         self._before_attention = keras.layers.LayerNormalization(epsilon=1e-6)
         self._before_dense = keras.layers.LayerNormalization(epsilon=1e-6)
         self._widen = keras.layers.Dense(EXPANSION * dim, activation="gelu")
         self._narrow = keras.layers.Dense(dim)
-        self._drop = keras.layers.Dropout(dropout)
+        self._drop = draws.Dropout(dropout)
 
     def call(self, x: tf.Tensor, mask: tf.Tensor, training: bool = False) -> tf.Tensor:
         normed = self._before_attention(x)

@@ -11,6 +11,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from components.config import RetrievalConfig
+from components.models import draws
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
@@ -58,7 +59,7 @@ class MixedSoftmax:
         self._items, self._frequency, self._settings = items, frequency, settings
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = tf.random.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32)
+        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
         own = self._items(pairs.rows, training=True)
         of_batch = rows_of_all(pairs.rows)
         rows = tf.concat([of_batch, drawn], axis=0)
@@ -156,7 +157,7 @@ class SampledSoftmax:
         self._items, self._settings = items, settings
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = tf.random.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32)
+        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
         own_score = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1)
         scores = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
         return _told_apart(pairs, own_score, drawn, scores, self._settings.loss_hardest)

@@ -7,6 +7,7 @@ Neural Modeling for Large Corpus Item Recommendations.
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models import draws
 from components.models.features import Features, FeatureVectors, Slot, dense_stack
 from components.models.items import PAD, ItemTable, of_rows
 from components.models.pairs import Pairs
@@ -51,7 +52,7 @@ class ItemTower(keras.layers.Layer):
 
     def vectors(self, id_rows: tf.Tensor, features: Features, training: bool = False) -> tf.Tensor:
         if training and self._id_dropout:
-            hidden = tf.random.uniform(tf.shape(id_rows)) < self._id_dropout
+            hidden = draws.uniform(tf.shape(id_rows)) < self._id_dropout
             id_rows = tf.where(hidden, 0, id_rows)
         ids = self._ids(id_rows)
         if self._features is None or self._mix is None:

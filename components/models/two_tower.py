@@ -6,6 +6,7 @@ from typing import Protocol
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from components.models.draws import drawing
 from components.models.features import Features
 from components.models.losses import Loss
 from components.models.pairs import Pairs
@@ -23,12 +24,20 @@ class QueryTower(Protocol):
 
 
 class TwoTower(tfrs.Model):
-    """A query tower and an item tower, brought together by a loss."""
+    """A query tower and an item tower, brought together by a loss.
 
-    def __init__(self, query_tower: QueryTower, item_tower: ItemTower, loss: Loss) -> None:
+    Args:
+      seed: of what training draws.
+    """
+
+    def __init__(self, query_tower: QueryTower, item_tower: ItemTower, loss: Loss, seed: int = 0) -> None:
         super().__init__()
         self.query_tower, self.item_tower = query_tower, item_tower
-        self._loss = loss
+        self._loss, self._seed = loss, seed
+
+    def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        with drawing(self._seed, self.optimizer.iterations):
+            return super().train_step(inputs)
 
     def compute_loss(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """The mean loss of a batch; where it is spread over replicas, this one's share of it.

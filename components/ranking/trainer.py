@@ -8,7 +8,7 @@ and catalogue rows → ``score``; ``evaluate`` serialized samples → each task'
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ import tf_keras as keras
 
 from components.config import PipelineConfig
 from components.models.calibration import Calibration, fit_calibration
-from components.models.items import ItemCounters, ItemTable
+from components.models.items import PAD, ItemCounters, ItemTable
 from components.models.multi_task import MultiTaskRanker
 from components.models.rankers import RankerParts, make_ranker
 from components.models.replicas import copies
@@ -25,12 +25,15 @@ from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.distribution import train_with_all
 from components.training.export import ModelExport, only
+from components.training.held_out import SEEN, held_out
 from components.training.inputs import training_batches, with_seeds
-from components.training.loop import train
-from components.training.recall import Recall
+from components.training.loop import Progress, train
+from components.training.recall import Recall, rank_of
 from components.training.signature import EXCLUDED, query_signature, recommend_signature
+from components.training.tuning import Tuning, tuning_of
 
-MEASURED_SAMPLES = 1_500
+METRIC = "ndcg_at_10"
+MEASURED_SAMPLES, MEASURED_AT_ONCE = 1_500, 32
 CALIBRATED_SAMPLES = 50_000
 RECOMMENDED = 100
 
@@ -39,38 +42,63 @@ def run_fn(fn_args: Any) -> None:
     train_with_all(train_and_save, fn_args, "RankingTrainer", "ranking")
 
 
+def tuner_fn(fn_args: Any) -> Tuning:
+    return tuning_of(trial, lambda _: METRIC, fn_args, "RankingTuner", "ranking")
+
+
+def trial(context: TrainingContext, strategy: tf.distribute.Strategy) -> Progress:
+    return fit(context, strategy).progress
+
+
+class Fitted(NamedTuple):
+    model: MultiTaskRanker
+    parts: RankerParts
+    recall: Recall
+    progress: Progress
+
+
 def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
+    model, parts, recall, _ = fit(context, strategy)
+    blocks = _blocks(context, recall, context.eval_files, recalled=False)
+    calibrations = calibrations_of(model, blocks, parts.tasks, context.config)
+    model.ranker.counters = parts.counters.since(context.item_days(), context.facts.eval_from_ms or 0)
+    save(RankingExport(model, recall, parts.table, parts.tasks, calibrations, context), context)
+
+
+def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
+    """The ranker, trained."""
     settings = context.config.ranking
     keras.utils.set_random_seed(settings.seed)
     recall = Recall(context.inputs["retrieval"])
-    table = ItemTable(context.item_facts)
-    days = context.item_days()
-    counters = ItemCounters(days)
     tasks = ranking_tasks(context.config)
     parts = RankerParts(
         context.query_slots,
-        table,
-        counters,
+        ItemTable(context.item_facts),
+        ItemCounters(context.item_days()),
         recall.vectors_with_unknown,
         tasks,
     )
     with strategy.scope():
-        model = MultiTaskRanker(make_ranker(parts, settings), tasks)
+        model = MultiTaskRanker(make_ranker(parts, settings), tasks, settings.seed)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
-        held_out = _blocks(context, recall, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(32).cache()
-        batches = with_seeds(training_batches(blocks, settings.batch_size, settings.seed), settings.seed + 1)
-        train(
+        moments = _held_out(context, recall).cache()
+
+        def batches(epoch: int) -> tf.data.Dataset:
+            ordered = training_batches(blocks, settings.batch_size, settings.seed, epoch)
+            seeded = with_seeds(ordered, settings.seed + 1, epoch)
+            return seeded.map(lambda batch, seed: _with_candidates(batch, settings.negatives, seed), tf.data.AUTOTUNE)
+
+        progress = train(
             model,
-            batches.map(lambda batch, seed: _with_candidates(batch, settings.negatives, seed), tf.data.AUTOTUNE),
-            measure=lambda: ndcg_of(model, held_out, tasks, context.config),
-            metric="ndcg_at_10",
+            batches,
+            measure=lambda: {METRIC: ndcg_of(model, moments, tasks)},
+            metric=METRIC,
             settings=settings,
             run_folder=context.run_folder,
+            checkpoint=context.checkpoint,
         )
-    calibrations = calibrations_of(model, _blocks(context, recall, context.eval_files, recalled=False), tasks, context.config)
-    model.ranker.counters = counters.since(days, context.facts.eval_from_ms or 0)
-    save(RankingExport(model, recall, table, tasks, calibrations, context), context)
+    return Fitted(model, parts, recall, progress)
 
 
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
@@ -130,33 +158,32 @@ def _with_candidates(batch: dict[str, tf.Tensor], negatives: int, seed: tf.Tenso
     return {**batch, "candidate_row": candidates, "returned": returned}
 
 
-def ndcg_of(
-    model: MultiTaskRanker, batches: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
-) -> dict[str, float]:
-    """Validation metrics.
+def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
+    """Moments of the validation split with what recall returns there, as the funnel does it."""
 
-    With drawn negatives: NDCG@10 of the next item among those that recall returns, ranked. With impressions: minus the log
-    loss of the first task under the same name, since what was shown is too little to rank.
-    """
-    gains = []
-    for batch in batches:
-        if "recall_row" in batch:
-            gains.append(_ranked_gain(model, batch, tasks).numpy())
-        else:
-            logits = model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})
-            loss = model.losses_of(logits, batch)[f"loss_{config.positive_task}"]
-            gains.append(np.full(len(batch["item_row"]), -float(loss)))
-    return {"ndcg_at_10": float(np.concatenate(gains).mean())}
+    def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        embedding = recall.embed(block)
+        rows = recall.recalled_rows(embedding, block.pop(SEEN), context.config.ranking.candidates)
+        return {**block, "recall_embedding": embedding, "recall_row": rows}
+
+    moments = held_out(context, [*context.query_keys(), names.TIMESTAMP, "item_row"], MEASURED_SAMPLES)
+    return moments.batch(MEASURED_AT_ONCE).map(with_recall)
+
+
+def ndcg_of(model: MultiTaskRanker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> float:
+    """The funnel's: NDCG@10 of the next item among all that recall returns, ranked; 0 where recall has missed it."""
+    return float(np.concatenate([_ranked_gain(model, batch, tasks).numpy() for batch in moments]).mean())
 
 
 @tf.function(reduce_retracing=True)
 def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tuple[Task, ...]) -> tf.Tensor:
-    scores = combined_score(model({**batch, "candidate_row": batch["recall_row"]}), tasks)
-    hit = tf.cast(batch["recall_row"] == batch["item_row"][:, tf.newaxis], tf.float32)
-    wanted = tf.reduce_sum(scores * hit, axis=1, keepdims=True)
-    rank = tf.reduce_sum(tf.cast(scores > wanted, tf.float32), axis=1)
-    gain = 0.6931472 / tf.math.log(rank + 2)
-    return tf.where((tf.reduce_sum(hit, axis=1) > 0) & (rank < 10), gain, 0.0)
+    rows = batch["recall_row"]
+    scores = combined_score(model({**batch, "candidate_row": rows}), tasks)
+    scores = tf.where(rows == PAD, scores.dtype.min, scores)
+    hit = rows == batch["item_row"][:, tf.newaxis]
+    rank = rank_of(tf.reduce_sum(tf.where(hit, scores, 0.0), axis=1), scores)
+    gain = 0.6931472 / tf.math.log(tf.cast(rank, tf.float32) + 2)
+    return tf.where(tf.reduce_any(hit, axis=1) & (rank < 10), gain, 0.0)
 
 
 def calibrations_of(

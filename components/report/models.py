@@ -45,7 +45,8 @@ def training_blocks(record: RunRecord) -> list[Block]:
         epochs = max((len(values) for values in history.curves.values()), default=0)
         best = history.curves.get(history.metric, [])
         reached = f", {words.metric_label(history.metric)} {max(best):.4f}" if best else ""
-        blocks.append(Notice(f"{node}: best epoch {history.best_epoch} of {epochs}{reached}."))
+        took = f", {sum(history.seconds) / len(history.seconds):.1f} s an epoch" if history.seconds else ""
+        blocks.append(Notice(f"{node}: best epoch {history.best_epoch} of {epochs}{reached}{took}."))
         blocks.append(Charts(list(_panels(node, history)), small=True))
     return blocks
 

@@ -95,11 +95,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class History:
-    """One training: of each curve its value after each epoch; ``best_epoch`` counts from 1."""
+    """One training: of each curve its value after each epoch, and each epoch's seconds; ``best_epoch`` counts from 1."""
 
     metric: str
     best_epoch: int
     curves: dict[str, list[float]]
+    seconds: list[float] = field(default_factory=list)  # runs of earlier versions have none
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ best items by exact search.
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.config import PipelineConfig
 from components.models.items import ItemTable, of_rows
 from components.models.losses import LOSSES
 from components.models.recurrent import Recurrent
@@ -25,10 +27,12 @@ from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.distribution import train_with_all
 from components.training.export import ModelExport, only
+from components.training.held_out import SEEN, held_out
 from components.training.inputs import training_batches
-from components.training.loop import train
-from components.training.recall import without_rows
+from components.training.loop import Progress, train
+from components.training.recall import rank_of, without_rows
 from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature
+from components.training.tuning import Tuning, tuning_of
 
 MEASURED_SAMPLES = 5_000
 RECOMMENDED = 300
@@ -38,7 +42,33 @@ def run_fn(fn_args: Any) -> None:
     train_with_all(train_and_save, fn_args, "RetrievalTrainer", "retrieval")
 
 
+def tuner_fn(fn_args: Any) -> Tuning:
+    return tuning_of(
+        trial,
+        lambda context: stop_metric(context.config, len(context.item_facts.ids)),
+        fn_args,
+        "RetrievalTuner",
+        "retrieval",
+    )
+
+
+def trial(context: TrainingContext, strategy: tf.distribute.Strategy) -> Progress:
+    return fit(context, strategy).progress
+
+
 def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
+    fitted = fit(context, strategy)
+    save(fitted.model, fitted.table, context)
+
+
+class Fitted(NamedTuple):
+    model: TwoTower
+    table: ItemTable
+    progress: Progress
+
+
+def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
+    """The towers, trained."""
     settings = context.config.retrieval
     keras.utils.set_random_seed(settings.seed)
     table = ItemTable(context.item_facts)
@@ -46,17 +76,18 @@ def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -
         model = two_tower(context, table)
     with tempfile.TemporaryDirectory() as scratch:
         windows = settings.query_tower != "pooled"
-        blocks = _positives(context, context.train_files, windows).cache(str(Path(scratch) / "train"))
-        held_out = _positives(context, context.eval_files).unbatch().take(MEASURED_SAMPLES).batch(64).cache()
-        train(
+        blocks = _positives(context, windows).cache(str(Path(scratch) / "train"))
+        moments = held_out(context, [*context.query_keys(), "item_row"], MEASURED_SAMPLES).batch(64).cache()
+        progress = train(
             model,
-            training_batches(blocks, settings.batch_size, settings.seed),
-            measure=lambda: recall_at(model, held_out, table.count),
-            metric="recall_at_100",
+            partial(training_batches, blocks, settings.batch_size, settings.seed),
+            measure=lambda: measured(model, moments, table.count, context.config.ranking.candidates),
+            metric=stop_metric(context.config, table.count),
             settings=settings,
             run_folder=context.run_folder,
+            checkpoint=context.checkpoint,
         )
-    save(model, table, context)
+    return Fitted(model, table, progress)
 
 
 def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
@@ -66,16 +97,16 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
     loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings)
     if settings.query_tower == "pooled":
-        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)
+        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss, settings.seed)
     encoder: Encoder
     if settings.query_tower == "gru":
         encoder = Recurrent(dim, settings.blocks, dropout)
     else:
         encoder = SelfAttention(dim, context.config.samples.history_length, settings.blocks, settings.heads, dropout)
-    return TwoTower(SequenceTower(items, context.query_slots, dim, encoder), items, loss)
+    return TwoTower(SequenceTower(items, context.query_slots, dim, encoder), items, loss, settings.seed)
 
 
-def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool = False) -> tf.data.Dataset:
+def _positives(context: TrainingContext, windows: bool) -> tf.data.Dataset:
     """
     Args:
       windows: only those whose histories hold the others.
@@ -95,22 +126,27 @@ def _positives(context: TrainingContext, files: tuple[str, ...], windows: bool =
         del kept[label], kept[names.WINDOW_END]
         return kept
 
-    return context.blocks(files, keep, shuffled=True).map(only_positives)
+    return context.blocks(context.train_files, keep, shuffled=True).map(only_positives)
 
 
-def recall_at(model: TwoTower, batches: tf.data.Dataset, item_count: int) -> dict[str, float]:
-    """recall@100 and NDCG@10 of next items over the whole catalogue, the history's items left out."""
+def stop_metric(config: PipelineConfig, item_count: int) -> str:
+    """What recall is for: that the next item is among those that are ranked, which says nothing where all of them are."""
+    candidates = config.ranking.candidates
+    return "ndcg_at_10" if config.retrieval.stop_on == "ndcg" or candidates >= item_count else f"recall_at_{candidates}"
+
+
+def measured(model: TwoTower, moments: tf.data.Dataset, item_count: int, candidates: int) -> dict[str, float]:
+    """Recall among ``candidates`` and NDCG@10 of next items over the whole catalogue, without what the user had before."""
     vectors = of_rows(item_count, model.item_tower)
-    ranks = np.concatenate([_ranks(model.query_tower, vectors, batch).numpy() for batch in batches])
+    ranks = np.concatenate([_ranks(model.query_tower, vectors, batch).numpy() for batch in moments])
     gain = np.where(ranks < 10, 1 / np.log2(ranks + 2.0), 0.0)
-    return {"recall_at_100": float((ranks < 100).mean()), "ndcg_at_10": float(gain.mean())}
+    return {f"recall_at_{candidates}": float((ranks < candidates).mean()), "ndcg_at_10": float(gain.mean())}
 
 
 @tf.function(reduce_retracing=True)
 def _ranks(query_tower: QueryTower, vectors: tf.Tensor, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-    scores = without_rows(tf.matmul(query_tower(batch), vectors, transpose_b=True), batch["history_row"])
-    wanted = tf.gather(scores, batch["item_row"], batch_dims=1)
-    return tf.reduce_sum(tf.cast(scores > wanted[:, tf.newaxis], tf.int32), axis=1)
+    scores = without_rows(tf.matmul(query_tower(batch), vectors, transpose_b=True), batch[SEEN])
+    return rank_of(tf.gather(scores, batch["item_row"], batch_dims=1), scores)
 
 
 class RetrievalExport(ModelExport):

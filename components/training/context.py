@@ -1,8 +1,8 @@
 """What a training run works with, found from the arguments that TFX hands it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from numpy.typing import NDArray
 
-from components.config import PipelineConfig, parse_config
+from components.config import PipelineConfig, parse_config, tuned_config
+from components.config.tuning import decoded
 from components.errors import DataError
 from components.features.item import ItemDays
 from components.models.features import Slot
@@ -19,6 +20,7 @@ from components.models.items import ItemFacts, ItemRows
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.features import SnapshotFacts, read_interactions
+from components.training.checkpoints import CheckpointFile, digest_of, training_key
 from components.training.inputs import transformed
 from components.training.items import item_facts, query_slots
 
@@ -36,24 +38,52 @@ class TrainingContext:
     inputs: Mapping[str, Path]  # event_log, catalogue, features; for ranking also retrieval and index
     model_folder: Path
     run_folder: Path
+    node: str
+    checkpoints: str  # a folder or a URI
+    inputs_digest: Callable[[], str]
 
     @classmethod
-    def of(cls, fn_args: Any, node: str) -> "TrainingContext":
+    def of(cls, fn_args: Any, node: str, section: str) -> "TrainingContext":
         """From TFX's FnArgs, as ``ModelTrainer`` hands them on.
+
+        Args:
+          section: of the settings, of which a tuner may have found better values.
 
         Raises:
           DataError: a split holds no samples.
         """
         custom = fn_args.custom_config
+        config = parse_config(custom["config"], origin=node)
+        if fn_args.hyperparameters:
+            config = tuned_config(config, section, decoded(fn_args.hyperparameters["values"]))
+        train_files, eval_files = _files(fn_args.train_files, "training"), _files(fn_args.eval_files, "validation")
+        inputs = {name: Path(uri) for name, uri in custom["inputs"].items()}
+        learnt_from: dict[str, Path | list[Path]] = {
+            **inputs,
+            "transform_graph": Path(fn_args.transform_output),
+            "train": [Path(file) for file in train_files],
+            "eval": [Path(file) for file in eval_files],
+        }
         return cls(
-            config=parse_config(custom["config"], origin=node),
+            config=config,
             transform=tft.TFTransformOutput(fn_args.transform_output),
-            train_files=_files(fn_args.train_files, "training"),
-            eval_files=_files(fn_args.eval_files, "validation"),
-            inputs={name: Path(uri) for name, uri in custom["inputs"].items()},
+            train_files=train_files,
+            eval_files=eval_files,
+            inputs=inputs,
             model_folder=Path(fn_args.serving_model_dir),
             run_folder=Path(fn_args.model_run_dir),
+            node=node,
+            checkpoints=custom["checkpoints"],
+            inputs_digest=cache(partial(digest_of, learnt_from)),
         )
+
+    @cached_property
+    def checkpoint(self) -> CheckpointFile:
+        return CheckpointFile(self.checkpoints, lambda: self.key(self.config.model_dump_json()))
+
+    def key(self, *settings: str) -> str:
+        """Of this node's work with settings."""
+        return training_key([self.node, *settings], self.inputs_digest())
 
     @cached_property
     def facts(self) -> SnapshotFacts:

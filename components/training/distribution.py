@@ -9,7 +9,7 @@ import importlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from components.config.pipeline import TrainingConfig
 from components.errors import ConfigError
@@ -24,7 +25,7 @@ from components.training.context import TrainingContext
 
 TF_CONFIG = "TF_CONFIG"
 CHIEF, WORKER = "chief", "worker"
-TOLD = ("transform_output", "train_files", "eval_files", "custom_config")  # of TFX's FnArgs, to the workers
+TOLD = ("transform_output", "train_files", "eval_files", "custom_config", "hyperparameters")  # of TFX's FnArgs, to the workers
 logger = logging.getLogger("winnow.training")
 Job = Callable[[TrainingContext, tf.distribute.Strategy], None]
 
@@ -38,22 +39,26 @@ def train_with_all(job: Job, fn_args: Any, node: str, section: str) -> None:
     Raises:
       ConfigError: the environment does not allow it, or a batch cannot be divided.
     """
-    context = TrainingContext.of(fn_args, node)
+    context = TrainingContext.of(fn_args, node, section)
     settings: TrainingConfig = getattr(context.config, section)
-    if settings.distribute == "none":
-        job(context, tf.distribute.get_strategy())
-        return
-    strategy = tf.distribute.MirroredStrategy() if settings.distribute == "mirrored" else joined(CHIEF)
+    strategy = joined(CHIEF) if settings.distribute == "multi_worker" else alone(settings)
     replicas = strategy.num_replicas_in_sync
     if settings.batch_size % replicas:
         raise ConfigError(
             f"{section}.batch_size: found {settings.batch_size}, wanted a multiple of {replicas}, the number of replicas that "
             f"take a part of each batch ({section}.distribute: {settings.distribute})"
         )
-    told = {"job": [job.__module__, job.__name__], "node": node, **{name: getattr(fn_args, name) for name in TOLD}}
-    with strategy.scope():
-        chiefs(json.dumps(told))
+    told = {"job": [job.__module__, job.__name__], "of": [node, section], **{name: getattr(fn_args, name) for name in TOLD}}
+    if settings.distribute == "multi_worker":
+        with strategy.scope():
+            chiefs(json.dumps(told))
     job(context, strategy)
+    context.checkpoint.remove()
+
+
+def alone(settings: TrainingConfig) -> tf.distribute.Strategy:
+    """The strategy of a process that trains without others."""
+    return tf.distribute.get_strategy() if settings.distribute == "none" else tf.distribute.MirroredStrategy()
 
 
 def train_as_told(folder: Path) -> None:
@@ -72,7 +77,7 @@ def train_as_told(folder: Path) -> None:
     logger.info("training with the chief: %s", module)
     arguments = SimpleNamespace(**told, serving_model_dir=str(folder / "model"), model_run_dir=str(folder / "run"))
     job: Job = getattr(importlib.import_module(module), name)
-    job(TrainingContext.of(arguments, told["node"]), strategy)
+    job(TrainingContext.of(arguments, *told["of"]), strategy)
 
 
 def chiefs(message: str) -> str:
@@ -85,6 +90,14 @@ def chiefs(message: str) -> str:
     own = np.frombuffer(message.encode(), np.uint8)[:size]
     said[: len(own)] = own
     return _first(strategy, said).astype(np.uint8).tobytes().decode()
+
+
+def chiefs_arrays(arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The chief's, on every worker of the strategy in scope; all must bring arrays of the same shapes."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return list(arrays)
+    return [_first(strategy, each) for each in arrays]
 
 
 def _first(strategy: tf.distribute.Strategy, value: Any) -> Any:

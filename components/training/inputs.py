@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -43,21 +44,29 @@ def transformed(
     return examples.batch(ROWS_PER_BLOCK).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Full batches in a new order each epoch, the same order wherever the blocks and the seed are the same."""
+def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
+    """An epoch's full batches, in an order that follows from the blocks, the seed and the epoch."""
 
     def permute(block: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         rows = tf.shape(next(iter(block.values())))[0]
         order = tf.random.experimental.stateless_shuffle(tf.range(rows), seed)
         return {name: tf.gather(value, order) for name, value in block.items()}
 
-    mixed = with_seeds(blocks.shuffle(BLOCKS_SHUFFLED, seed=seed), seed).map(permute, num_parallel_calls=tf.data.AUTOTUNE)
+    mixed = blocks.shuffle(BLOCKS_SHUFFLED, seed=_of_epoch(seed, epoch), reshuffle_each_iteration=False)
+    mixed = with_seeds(mixed, seed, epoch).map(permute, num_parallel_calls=tf.data.AUTOTUNE)
     return mixed.rebatch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def with_seeds(elements: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+def with_seeds(elements: tf.data.Dataset, seed: int, epoch: int) -> tf.data.Dataset:
     """Each element with a seed of its own, int64 [2], another in each epoch: draws that do not depend on who comes first."""
-    return tf.data.Dataset.zip(elements, tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2))
+    return tf.data.Dataset.zip(
+        elements, tf.data.Dataset.random(_of_epoch(seed, epoch), rerandomize_each_iteration=False).batch(2)
+    )
+
+
+def _of_epoch(seed: int, epoch: int) -> int:
+    """A seed for one epoch, far from those of other epochs and of neighbouring seeds."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def part_of(batches: tf.data.Dataset, place: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:

@@ -1,8 +1,11 @@
-"""Training with early stopping on a metric of ours, and a record that the report draws."""
+"""Training with early stopping on a metric of ours, a record that the report draws, and a checkpoint after each epoch."""
 
 import json
+import logging
 import math
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -11,80 +14,182 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
-from components.training.distribution import chiefs
+from components.errors import ArtifactError
+from components.training.checkpoints import Arrays, Checkpoint, CheckpointFile
+from components.training.distribution import chiefs, chiefs_arrays
 from components.training.inputs import part_of
 
 HISTORY_FILE = "history.json"
+MODEL, OPTIMIZER, BEST = "model", "optimizer", "best"
+logger = logging.getLogger("winnow.training")
+Batches = Callable[[int], tf.data.Dataset]
 
 
-class StopOnMetric(keras.callbacks.Callback):
-    """After each epoch measures the model; keeps the best weights and stops when they stay the best for long."""
+@dataclass
+class Progress:
+    """What the epochs so far have given.
 
-    def __init__(self, measure: Callable[[], dict[str, float]], metric: str, patience: int) -> None:
-        super().__init__()
-        self._measure, self._metric, self._patience = measure, metric, patience
-        self._best, self._best_epoch = float("-inf"), 0
-        self._weights: list | None = None
+    Attributes:
+      metric: the one to be greatest; curves: each metric's values, one an epoch; seconds: of each epoch's steps;
+      best_weights: None before any epoch.
+    """
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        # The chief's: should another worker find a last digit otherwise, all must stop or go on together all the same.
-        measured = json.loads(chiefs(json.dumps(self._measure())))
-        if logs is not None:
-            logs.update(measured)
-        if measured[self._metric] > self._best:
-            self._best, self._best_epoch, self._weights = measured[self._metric], epoch, self.model.get_weights()
-        elif epoch - self._best_epoch >= self._patience:
-            self.model.stop_training = True
+    metric: str
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    best_weights: Arrays | None = None
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self._weights is not None:
-            self.model.set_weights(self._weights)
+    @property
+    def epochs(self) -> int:
+        return len(self.curves.get(self.metric, ()))
 
+    @property
+    def best_epoch(self) -> int:
+        """The first of the greatest, from 0; what is no number is never the best."""
+        values = [-math.inf if math.isnan(value) else value for value in self.curves[self.metric]]
+        return values.index(max(values))
 
-def _cosine(settings: TrainingConfig, epoch: int, _: float) -> float:
-    """Half a cosine wave from the whole rate, in the first epoch, down to nothing after the last."""
-    return float(settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2)
+    def is_over(self, settings: TrainingConfig) -> bool:
+        if self.epochs in (0, settings.epochs):
+            return self.epochs == settings.epochs
+        return self.epochs - 1 - self.best_epoch >= settings.patience
+
+    def add(self, epoch: dict[str, float], seconds: float, model: keras.Model) -> None:
+        self.seconds.append(round(seconds, 3))
+        for name, value in epoch.items():
+            self.curves.setdefault(name, []).append(float(value))
+        if self.best_epoch == self.epochs - 1:
+            self.best_weights = model.get_weights()
 
 
 def train(
     model: keras.Model,
-    batches: tf.data.Dataset,
+    batches: Batches,
     measure: Callable[[], dict[str, float]],
     metric: str,
     settings: TrainingConfig,
     run_folder: Path,
-) -> None:
+    checkpoint: CheckpointFile,
+) -> Progress:
     """Fit ``model``, leave it with its best weights, write TensorBoard logs and ``history.json``.
 
+    Where a training with the same settings and inputs was cut off, it goes on after the last epoch that it had finished.
+
     Args:
-      batches: of all replicas of the strategy in whose scope the model was made; the same on each worker.
+      batches: an epoch's, of all replicas of the strategy in whose scope the model was made; the same on each worker.
       measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
     """
     strategy = model.distribute_strategy
-    steps = None
-    if strategy.num_replicas_in_sync > 1:
-        # Keras must know how many batches a distributed epoch has; counting them fills the cache that the first epoch reads.
-        steps = int(batches.reduce(np.int64(0), lambda count, _: count + 1))
-        endless = batches.repeat()
-        batches = strategy.distribute_datasets_from_function(lambda place: part_of(endless, place, settings.batch_size))
     with strategy.scope():
         model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
-    schedule = []
-    if settings.schedule == "cosine":
-        schedule = [keras.callbacks.LearningRateScheduler(partial(_cosine, settings))]
-    history = model.fit(
-        batches,
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=[
-            *schedule,
-            StopOnMetric(measure, metric, settings.patience),
-            keras.callbacks.TensorBoard(str(run_folder), profile_batch=0, write_graph=False),
-        ],
-    )
-    curves = {name: [float(value) for value in values] for name, values in history.history.items()}
-    best = max(range(len(curves[metric])), key=curves[metric].__getitem__)
-    record = {"metric": metric, "best_epoch": best + 1, "curves": curves}
+        feed = _Feed(model, batches, settings)
+        progress = _resumed(model, feed, metric, checkpoint)
+        logs = tf.summary.create_file_writer(str(run_folder))
+        for epoch in range(progress.epochs):
+            _log(logs, epoch, progress)
+        while not progress.is_over(settings):
+            epoch = progress.epochs
+            if settings.schedule == "cosine":
+                model.optimizer.learning_rate = _cosine(settings, epoch)
+            started = time.monotonic()
+            losses = feed.fit(epoch)
+            seconds = time.monotonic() - started
+            # The chief's: should another worker find a last digit otherwise, all must stop or go on together all the same.
+            progress.add({**losses, **json.loads(chiefs(json.dumps(measure())))}, seconds, model)
+            _log(logs, epoch, progress)
+            if strategy.extended.should_checkpoint:
+                checkpoint.write(_checkpoint(model, progress))
+        model.set_weights(progress.best_weights)
+    record = {
+        "metric": metric,
+        "best_epoch": progress.best_epoch + 1,
+        "curves": progress.curves,
+        "seconds": progress.seconds,
+    }
     run_folder.mkdir(parents=True, exist_ok=True)
     (run_folder / HISTORY_FILE).write_text(json.dumps(record, indent=1))
+    return progress
+
+
+class _Feed:
+    """Brings the batches to the model."""
+
+    def __init__(self, model: keras.Model, batches: Batches, settings: TrainingConfig) -> None:
+        self._model, self._batches, self._batch_size = model, batches, settings.batch_size
+        self._steps: int | None = None
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            # Keras must know how many batches a distributed epoch has.
+            self._steps = self._count()
+
+    def fit(self, epoch: int) -> dict[str, float]:
+        """The mean of each loss over an epoch."""
+        return self._fit(epoch, self._steps)
+
+    def build(self) -> None:
+        """Take one step, with which all variables come to be."""
+        if self._steps is None:
+            self._count()
+        self._fit(0, 1)
+
+    def _count(self) -> int:
+        """Of an epoch's batches, which also fills the cache that the first epoch reads: it takes no part of a pass."""
+        return int(self._batches(0).reduce(np.int64(0), lambda count, _: count + 1))
+
+    def _fit(self, epoch: int, steps: int | None) -> dict[str, float]:
+        batches, strategy = self._batches(epoch), self._model.distribute_strategy
+        if strategy.num_replicas_in_sync > 1:
+            whole = partial(part_of, batches, batch_size=self._batch_size)
+            batches = strategy.distribute_datasets_from_function(lambda place: whole(place=place))
+        history = self._model.fit(batches, steps_per_epoch=steps, verbose=0).history
+        return {name: value for name, (value,) in history.items()}
+
+
+def _cosine(settings: TrainingConfig, epoch: int) -> float:
+    """Half a cosine wave from the whole rate, in the first epoch, down to nothing after the last."""
+    return float(settings.learning_rate * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2)
+
+
+def _resumed(model: keras.Model, feed: _Feed, metric: str, file: CheckpointFile) -> Progress:
+    """Where the training stands: at its beginning, or where the chief's checkpoint says, with its variables in ``model``.
+
+    Raises:
+      ArtifactError: the checkpoint is of another model.
+    """
+    found = file.read() if model.distribute_strategy.extended.should_checkpoint else None
+    progress = Progress(metric, **json.loads(chiefs(json.dumps(found.progress if found else {}))))
+    if not progress.epochs:
+        return progress
+    feed.build()
+    own = _variables(model)
+    arrays = {name: found.arrays.get(name, ()) if found else values for name, values in own.items()}
+    if any(_shapes(arrays[name]) != _shapes(values) for name, values in own.items()):
+        raise ArtifactError(f"{file.place}: is of another model than is trained here; remove it, and the training starts anew")
+    arrays = {name: chiefs_arrays(values) for name, values in arrays.items()}
+    model.set_weights(arrays[MODEL])
+    model.optimizer.set_weights(arrays[OPTIMIZER])
+    progress.best_weights = arrays[BEST]
+    logger.info("goes on after epoch %d, with which an earlier training was cut off", progress.epochs)
+    return progress
+
+
+def _checkpoint(model: keras.Model, progress: Progress) -> Checkpoint:
+    return Checkpoint(
+        {"curves": progress.curves, "seconds": progress.seconds}, {**_variables(model), BEST: progress.best_weights or ()}
+    )
+
+
+def _variables(model: keras.Model) -> dict[str, Arrays]:
+    weights = model.get_weights()
+    return {MODEL: weights, OPTIMIZER: model.optimizer.get_weights(), BEST: weights}
+
+
+def _shapes(arrays: Arrays) -> list[tuple[int, ...]]:
+    return [each.shape for each in arrays]
+
+
+def _log(writer: tf.summary.SummaryWriter, epoch: int, progress: Progress) -> None:
+    """For TensorBoard."""
+    with writer.as_default(step=epoch):
+        for name, values in progress.curves.items():
+            tf.summary.scalar(f"epoch_{name}", values[epoch])
+        writer.flush()

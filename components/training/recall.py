@@ -40,9 +40,22 @@ class Recall:
         return self._saved.embed({name: features[name] for name in keys})
 
     def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
-        """int32 [batch, min(count, n)]; the rows of the best items, without ``excluded`` int32 [batch, m]."""
+        """int32 [batch, min(count, n)]; the rows of the best items, then those ``excluded`` int32 [batch, m]."""
+        return self._best(embedding, excluded, count)[1]
+
+    def recalled_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
+        """The same, with ``PAD`` where there are no others than those excluded: what the funnel would rank."""
+        scores, rows = self._best(embedding, excluded, count)
+        return tf.where(scores > scores.dtype.min, rows, PAD)
+
+    def _best(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
         scores = without_rows(tf.matmul(embedding, self._vectors, transpose_b=True), excluded)
-        return tf.math.top_k(scores, k=min(count, self.count)).indices
+        return tf.math.top_k(scores, k=min(count, self.count))
+
+
+def rank_of(wanted: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """int32 [batch], from 0: the place of a score, [batch], among ``scores`` [batch, n]; what is no number comes last."""
+    return tf.reduce_sum(tf.cast(~(scores <= wanted[:, tf.newaxis]), tf.int32), axis=1)
 
 
 def without_rows(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:

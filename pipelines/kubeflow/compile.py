@@ -19,7 +19,7 @@ from pipelines.kubeflow import spec as specs
 from pipelines.kubeflow.node_spec import container, pod, retry_policy
 from pipelines.kubeflow.parameters import OVERRIDES, SPAN, overridden, patch_of
 from pipelines.kubeflow.settings import EXIT_HANDLER, TRAINERS, KubeflowSettings
-from pipelines.nodes import LOOKING_UP, NODES, READING_RELEASES
+from pipelines.nodes import LOOKING_UP, READING_RELEASES, TUNERS, nodes_of
 from pipelines.recommender import Known, Places, create_pipeline
 
 ENTRYPOINT = ["python", "-m", "pipelines.kubeflow.entrypoint"]
@@ -36,10 +36,12 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     Raises:
       ConfigError: something in the config cannot run there.
     """
+    nodes = nodes_of(config)
     _check_paths(config, settings)
-    _check_beam(settings)
+    _check_beam(settings, nodes)
     _check_training(config, settings)
     _check_registry(settings)
+    _check_checkpoints(settings, nodes)
     overrides, span = json.dumps(settings.parameters.overrides, sort_keys=True), settings.parameters.span
     overridden({"config": config.model_dump_json()}, patch_of(overrides, span), "parameters")
 
@@ -56,14 +58,14 @@ def compile_pipeline(config: PipelineConfig, settings: KubeflowSettings) -> str:
     spec["defaultPipelineRoot"] = settings.pipeline_root  # TFX leaves it to whoever makes a run
     if config.description:
         spec["pipelineInfo"]["description"] = config.description
-    executors = {specs.executor_of(node): pod(node, settings) for node in (*NODES, EXIT_HANDLER)}
+    executors = {specs.executor_of(node): pod(node, settings) for node in (*nodes, EXIT_HANDLER)}
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
     _check(spec, executors)
     return HEADER + yaml.safe_dump_all([spec, platform], sort_keys=True, width=120, allow_unicode=True)
 
 
 def _tfx_spec(config: PipelineConfig, settings: KubeflowSettings) -> dict[str, Any]:
-    places = Places(settings.pipeline_root, settings.releases, None, settings.sources)
+    places = Places(settings.pipeline_root, settings.releases, settings.checkpoints_place, None, settings.sources)
     pipeline = create_pipeline(config, places, Known(), settings.beam.arguments(), cache=False)
     runner = KubeflowV2DagRunner(
         KubeflowV2DagRunnerConfig(default_image=settings.image, default_commands=ENTRYPOINT, use_pipeline_spec_2_1=True)
@@ -71,7 +73,7 @@ def _tfx_spec(config: PipelineConfig, settings: KubeflowSettings) -> dict[str, A
     return runner.run(pipeline, write_out=False)["pipelineSpec"]
 
 
-def _check_beam(settings: KubeflowSettings) -> None:
+def _check_beam(settings: KubeflowSettings, nodes: tuple[str, ...]) -> None:
     """A cluster's workers see nothing of a node's pod but the volume that both mount."""
     beam = settings.beam
     if isinstance(beam, LocalBeam):
@@ -81,7 +83,7 @@ def _check_beam(settings: KubeflowSettings) -> None:
             "beam: found no worker_pool or no shared folder, wanted both: the workers of a cluster run in its own pods, and "
             "share nothing with a node's but a ReadWriteMany volume that both mount"
         )
-    for node in NODES:
+    for node in nodes:
         _check_mounted(settings, node, beam.shared, "beam.shared")
 
 
@@ -102,6 +104,13 @@ def _check_registry(settings: KubeflowSettings) -> None:
     if not is_uri(settings.releases):
         for node in READING_RELEASES:
             _check_mounted(settings, node, Path(settings.releases), "registry")
+
+
+def _check_checkpoints(settings: KubeflowSettings, nodes: tuple[str, ...]) -> None:
+    """In a folder: on a volume that the trainers have."""
+    if not is_uri(settings.checkpoints_place):
+        for node in (each for each in nodes if each in {*TRAINERS, *TUNERS}):
+            _check_mounted(settings, node, Path(settings.checkpoints_place), "checkpoints")
 
 
 def _check_mounted(settings: KubeflowSettings, node: str, folder: Path, key: str) -> None:

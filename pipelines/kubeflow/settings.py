@@ -12,7 +12,7 @@ from components.config import load_settings
 from components.config.settings import Settings
 from components.storage.object_store import SCHEMES, is_uri
 from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile, HostAndPort
-from pipelines.nodes import NODES
+from pipelines.nodes import NODES, TUNERS
 
 EXIT_HANDLER = "ExitHandler"
 TRAINERS = {"RetrievalTrainer": "retrieval", "RankingTrainer": "ranking"}  # with the section of the config that each reads
@@ -74,7 +74,7 @@ def _image(value: str) -> str:
 
 
 def _node(name: str) -> str:
-    known = (*NODES, EXIT_HANDLER)
+    known = (*NODES, *TUNERS, EXIT_HANDLER)
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean {close[0]}?" if close else f"wanted one of: {', '.join(known)}"
@@ -249,6 +249,11 @@ class KubeflowSettings(Settings):
         description="where releases go: a URI, or a folder on a volume, from which serving can read them at once; default: "
         "`releases` below the pipeline root",
     )
+    checkpoints: Place | None = Field(
+        default=None,
+        description="where a training keeps what its next attempt goes on from: a URI, or a folder on a volume that the "
+        "trainers mount; default: `checkpoints` below the pipeline root",
+    )
     sources: Place = Field(
         description="what the config's relative data paths count from: a URI, or a folder on a volume that the nodes mount"
     )
@@ -266,6 +271,10 @@ class KubeflowSettings(Settings):
     @property
     def releases(self) -> str:
         return self.registry or f"{self.pipeline_root}/releases"
+
+    @property
+    def checkpoints_place(self) -> str:
+        return self.checkpoints or f"{self.pipeline_root}/checkpoints"
 
     def node(self, name: str) -> NodeSettings:
         """The defaults, with what the node's own section says in their place."""

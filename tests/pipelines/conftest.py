@@ -2,10 +2,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,9 @@ from components.report.record import NodeRun
 from components.schema.events import event_files
 from pipelines import local_runner
 from pipelines.past_runs import LatestRun
+
+if TYPE_CHECKING:
+    from tests.pipelines.trainings import Trainings
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENT_COLUMNS = {
@@ -275,6 +278,17 @@ def ratings(tmp_path_factory: pytest.TempPathFactory) -> Workdir:
     runs["again"] = go(folder, workdir, longer)
     runs["from"] = go(folder, workdir, longer, from_node="InfraValidator")
     return Workdir(workdir, runs, killed)
+
+
+@pytest.fixture(scope="module")
+def trainings(ratings: Workdir, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Trainings"]:
+    from tests.pipelines.trainings import Trainings
+
+    processes: list[subprocess.Popen[bytes]] = []
+    yield Trainings(ratings, tmp_path_factory.mktemp("trainings"), processes)
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["data", "init", "run", "serve", "rollback", "query", "report", "demo", "submit", "schedule", "runs"]
+COMMANDS = ["data", "init", "run", "tune", "serve", "rollback", "query", "report", "demo", "submit", "schedule", "runs"]
 
 
 def winnow(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

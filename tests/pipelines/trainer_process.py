@@ -1,10 +1,11 @@
 """A trainer's node in a process of its own, as on Kubeflow: ``python -m tests.pipelines.trainer_process ORDER``.
 
 ORDER is a JSON file: ``run_fn``, ``config`` (the pipeline's, as JSON), ``inputs`` (places by the name of the input), and
-``folder``, where the outputs go: ``model`` and ``model_run``.
+``folder``, where the outputs go: ``model`` and ``model_run``; ``checkpoints``, the folder of those.
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def main(order: dict[str, Any]) -> None:
             "run_fn": order["run_fn"],
             "train_args": proto_utils.proto_to_json(trainer_pb2.TrainArgs(splits=["train"])),
             "eval_args": proto_utils.proto_to_json(trainer_pb2.EvalArgs(splits=["eval"])),
-            "custom_config": json.dumps({"config": order["config"]}),
+            "custom_config": json.dumps({"config": order["config"], "checkpoints": order["checkpoints"]}),
         },
     )
 
@@ -50,4 +51,5 @@ def _artifact(name: str, place: str) -> Any:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", force=True)  # TFX has set up its own
     main(json.loads(Path(sys.argv[1]).read_text()))

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.rankers import BstSettings
+from components.models.draws import Dropout
 from components.models.features import dense_stack
 from components.models.rankers.inputs import Batch, RankerParts
 from components.transform.preprocessing import AGE_BUCKETS
@@ -65,7 +66,7 @@ class TransformerBlock(keras.layers.Layer):
         self._after_attention, self._after_feed = (
             keras.layers.LayerNormalization(epsilon=1e-6, name=part) for part in ("after_attention", "after_feed")
         )
-        self._dropout = keras.layers.Dropout(dropout)
+        self._dropout = Dropout(dropout)
 
     def call(self, words: tf.Tensor, past: tf.Tensor, present: tf.Tensor, own: bool, training: bool = False) -> tf.Tensor:
         """[batch, m, width]: what ``words`` [batch, m, width] become that look at ``past`` [batch, length, width].

@@ -129,9 +129,9 @@ def test_long_tables_are_cut_and_say_so(record: RunRecord, parse: Any) -> None:
 
 def test_losses_share_a_chart_and_what_repeats_or_is_nothing_is_left_out(record: RunRecord, parse: Any) -> None:
     curves = {"loss": [3.0, 2.0], "total_loss": [3.0, 2.0], "regularization_loss": [0.0, 0.0], "recall_at_100": [0.4, 0.5]}
-    page = parse(render(replace(record, histories={"RetrievalTrainer": History("recall_at_100", 2, curves)})))
+    page = parse(render(replace(record, histories={"RetrievalTrainer": History("recall_at_100", 2, curves, [2.0, 3.0])})))
     assert "loss by epoch, best 2: loss 3, 2." in page.values("aria-label")
-    assert "RetrievalTrainer: best epoch 2 of 2, Recall@100 0.5000." in page.text["training"]
+    assert "RetrievalTrainer: best epoch 2 of 2, Recall@100 0.5000, 2.5 s an epoch." in page.text["training"]
 
 
 def test_a_wanted_item_is_marked_where_it_was_recommended(record: RunRecord, parse: Any) -> None:

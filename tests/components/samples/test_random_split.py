@@ -6,7 +6,7 @@ import pytest
 
 from components.config import SplitConfig
 from components.errors import DataError
-from components.funnel.seen import had_in_splits
+from components.features.seen import had_in_splits
 from components.samples.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 
 SPLIT = SplitConfig(kind="random")

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.training.inputs import part_of, training_batches, transformed
+from components.training.inputs import part_of, training_batches, transformed, with_seeds
 
 ROWS, BLOCK = 103, 20
 
@@ -20,7 +20,7 @@ def epoch(batches: tf.data.Dataset) -> list[int]:
 
 
 def test_every_row_once_an_epoch_but_for_the_remainder() -> None:
-    batches = training_batches(blocks(), 10, seed=3)
+    batches = training_batches(blocks(), 10, seed=3, epoch=0)
     assert [len(batch["number"]) for batch in batches] == [10] * 10
     dealt = epoch(batches)
     assert len(set(dealt)) == len(dealt) == 100
@@ -28,21 +28,20 @@ def test_every_row_once_an_epoch_but_for_the_remainder() -> None:
 
 
 def test_the_rows_of_a_sample_stay_together() -> None:
-    for batch in training_batches(blocks(), 10, seed=3):
+    for batch in training_batches(blocks(), 10, seed=3, epoch=0):
         np.testing.assert_array_equal(batch["square"], batch["number"] ** 2)
 
 
-def test_epochs_differ_in_order() -> None:
-    batches = training_batches(blocks(), 10, seed=3)
-    assert epoch(batches) != epoch(batches)
+def test_epochs_and_seeds_differ_in_order() -> None:
+    orders = [epoch(training_batches(blocks(), 10, seed, place)) for seed in (3, 4) for place in range(3)]
+    assert len({tuple(order) for order in orders}) == 6
 
 
 def test_the_orders_are_those_of_every_run() -> None:
     runs = []
     for _ in range(5):
         keras.utils.set_random_seed(1)
-        batches = training_batches(blocks(), 10, seed=3)
-        runs.append([epoch(batches), epoch(batches)])
+        runs.append([epoch(training_batches(blocks(), 10, seed=3, epoch=place)) for place in range(2)])
     assert all(run == runs[0] for run in runs)
 
 
@@ -69,11 +68,19 @@ def test_files_become_transformed_blocks(small_shop: Any, tmp_path: Any) -> None
     assert read(shuffled=False) == read(shuffled=False)
 
 
-def test_batches_are_the_same_wherever_the_seed_is() -> None:
-    """Epoch by epoch: workers that train together make them each for themselves."""
-    ours, theirs = (training_batches(blocks(), 10, seed=3) for _ in range(2))
-    assert [epoch(ours) for _ in range(3)] == [epoch(theirs) for _ in range(3)]
-    assert epoch(training_batches(blocks(), 10, seed=4)) != epoch(training_batches(blocks(), 10, seed=3))
+def test_an_epoch_does_not_depend_on_those_before_it() -> None:
+    """So that a training can go on, and workers that train together make batches each for themselves."""
+    together = [epoch(training_batches(blocks(), 10, 3, place)) for place in range(3)]
+    batches = training_batches(blocks(), 10, 3, 2)
+    assert epoch(batches) == epoch(batches) == together[2]
+
+
+def test_seeds_are_of_their_element_and_epoch() -> None:
+    def seeds(place: int) -> list[tuple[int, ...]]:
+        return [tuple(seed.numpy().tolist()) for _, seed in with_seeds(tf.data.Dataset.range(5), 3, place)]
+
+    assert seeds(1) == seeds(1)
+    assert len({*seeds(0), *seeds(1)}) == 10
 
 
 def test_the_parts_of_a_batch_are_disjoint_and_all_of_it() -> None:

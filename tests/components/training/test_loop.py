@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
+from components.training.checkpoints import CheckpointFile
 from components.training.loop import HISTORY_FILE, train
 
 
@@ -24,6 +25,14 @@ class Counter(keras.Model):
         return inputs
 
 
+def one_batch(epoch: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors(tf.zeros([1, 1]))
+
+
+def checkpoint_in(folder: Path) -> CheckpointFile:
+    return CheckpointFile(str(folder / "checkpoints"), lambda: "key")
+
+
 def run(folder: Path, metrics: list[float], epochs: int, patience: int) -> tuple[float, list[float]]:
     """The weight that is left, and the epochs that were measured, with these metrics after each."""
     model, measured = Counter(), []
@@ -32,8 +41,7 @@ def run(folder: Path, metrics: list[float], epochs: int, patience: int) -> tuple
         measured.append(float(model.epochs))
         return {"recall": metrics[len(measured) - 1], "other": 0.0}
 
-    batches = tf.data.Dataset.from_tensors(tf.zeros([1, 1]))
-    train(model, batches, measure, "recall", TrainingConfig(epochs=epochs, patience=patience), folder)
+    train(model, one_batch, measure, "recall", TrainingConfig(epochs=epochs, patience=patience), folder, checkpoint_in(folder))
     return float(model.epochs), measured
 
 
@@ -57,8 +65,7 @@ def test_the_rate_falls_along_a_cosine(tmp_path: Path) -> None:
             return {"loss": self.optimizer.learning_rate}
 
     settings = TrainingConfig(epochs=4, learning_rate=0.01, schedule="cosine")
-    batches = tf.data.Dataset.from_tensors(tf.zeros([1, 1]))
-    train(Rate(), batches, lambda: {"recall": 0.0}, "recall", settings, tmp_path)
+    train(Rate(), one_batch, lambda: {"recall": 0.0}, "recall", settings, tmp_path, checkpoint_in(tmp_path))
     rates = json.loads((tmp_path / HISTORY_FILE).read_text())["curves"]["loss"]
     # (1 + cos(π epoch / 4)) / 2 is 1, 0.853553, 0.5, 0.146447.
     np.testing.assert_allclose(rates, [0.01, 0.00853553, 0.005, 0.00146447], rtol=1e-5)

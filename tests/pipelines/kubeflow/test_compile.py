@@ -143,6 +143,7 @@ def test_default_overrides_that_the_config_does_not_take_are_refused() -> None:
             {},
             r"training\.shared: found /mnt/winnow, where RetrievalTrainer mounts no volume; .* under nodes\.RetrievalTrainer",
         ),
+        ({"checkpoints": "/var/kept"}, {}, r"checkpoints: found /var/kept, where RetrievalTrainer mounts no volume"),
         ({"registry": "/var/releases"}, {}, r"registry: found /var/releases, where LastRelease mounts no volume"),
         (
             {"beam": {"profile": "flink", "job_server": "j:1", "worker_pool": "p:1", "shared": "/mnt/winnow"}},
@@ -157,3 +158,15 @@ def test_what_nodes_do_not_share_is_refused(changes: dict, config_changes: dict,
     asked = KubeflowSettings.model_validate({**settings.model_dump(exclude_unset=True), **reached, **changes})
     with pytest.raises(ConfigError, match=said):
         compile_pipeline(config, asked)
+
+
+def test_a_search_for_settings_comes_before_its_trainer(settings: KubeflowSettings) -> None:
+    searched = {"max_trials": 4, "retrieval": {"dropout": {"min": 0.0, "max": 0.5}}}
+    config = parse_config(json.dumps({**json.loads(read(CONFIG).model_dump_json()), "tuning": searched}), origin="test")
+    asked = settings.model_copy(update={"sources": "s3://winnow/infra/config"})
+    spec, platform = yaml.safe_load_all(compile_pipeline(config, asked))
+    tasks = spec["components"]["pipeline"]["dag"]["tasks"]
+    assert set(tasks) == {*NODES, "RetrievalTuner"}
+    found = tasks["RetrievalTrainer"]["inputs"]["artifacts"]["hyperparameters"]["taskOutputArtifact"]
+    assert found == {"producerTask": "RetrievalTuner", "outputArtifactKey": "best_hyperparameters"}
+    assert "RetrievalTuner_executor" in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -100,6 +100,11 @@ def test_releases_lie_below_the_root_unless_they_have_a_place(tmp_path: Path) ->
     assert load(tmp_path, registry="/var/winnow/releases").releases == "/var/winnow/releases"
 
 
+def test_checkpoints_lie_below_the_root_unless_they_have_a_place(tmp_path: Path) -> None:
+    assert load(tmp_path).checkpoints_place == "s3://bucket/root/checkpoints"
+    assert load(tmp_path, checkpoints="/var/winnow/checkpoints").checkpoints_place == "/var/winnow/checkpoints"
+
+
 @pytest.mark.parametrize(("text", "value"), [("2", 2), ("500m", 0.5), ("1.5Gi", 1.5 * 2**30), ("2e3", 2000), ("4k", 4000)])
 def test_quantities(text: str, value: float) -> None:
     assert amount(text) == value

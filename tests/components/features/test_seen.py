@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.config import PipelineConfig, parse_config
-from components.funnel.seen import padded, seen_before
+from components.features.seen import padded, seen_before
 
 ITEM_IDS = pa.array(["a", "b", "c", "d"])
 
