@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
+from components.features.random_split import EVAL, TRAIN
 from components.features.seen import PAD, had_before, had_in_splits, padded
-from components.samples.random_split import EVAL, TRAIN
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.events import CONTEXT_PREFIX

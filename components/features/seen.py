@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.config import PipelineConfig
+from components.features.random_split import dealt, user_keys
 from components.features.user import MOMENT_BITS
-from components.samples.random_split import dealt, user_keys
 from components.schema.events import event_files
 from components.schema.samples import history_types
 

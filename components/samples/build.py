@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from components.config import PipelineConfig
 from components.config.dataset import FeatureKind, TaskConfig
 from components.features.context import CALENDAR
+from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.features.user import MOMENT_BITS, UserPast, UserValues
 from components.samples.plan import EVENTS_TO_LEAVE_OUT, SamplePlan
-from components.samples.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.schema import samples as names
 from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
-from components.samples.random_split import EVAL, TEST, TRAIN, dealt, user_keys
+from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.schema.catalogue import read_items
 from components.schema.events import SUMMARY_FILE, EventLogSummary, event_files, utc
 from components.schema.samples import history_types

@@ -6,8 +6,8 @@ import pytest
 
 from components.config import SplitConfig
 from components.errors import DataError
+from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.features.seen import had_in_splits
-from components.samples.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 
 SPLIT = SplitConfig(kind="random")
 
