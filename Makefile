@@ -19,7 +19,7 @@ test: env       ## the whole test suite
 
 test-flink test-spark: test-%: env  ## the pipeline's Beam work on a real Flink, on a real Spark; needs Java and Maven
 	@.venv/bin/python infra/scripts/job_server.py $* --fetch-only
-	@WINNOW_TEST_CLUSTER=$* .venv/bin/python -m pytest tests/pipelines/test_clusters.py
+	@WINNOW_TEST_CLUSTER=$* .venv/bin/python -m pytest tests/pipelines/test_clusters.py tests/pipelines/test_nearline_clusters.py
 
 check: env      ## formatter, linter, types, import contracts, Kubernetes manifests
 	@.venv/bin/ruff format --check .

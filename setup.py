@@ -46,6 +46,7 @@ setup(
     extras_require={
         "serving": SERVING,
         "pipeline": PIPELINE,
+        "benchmark": ["implicit>=0.7.3"],  # models of others, for `winnow benchmark`
         # Not resolvable together with the others: TFX asks for TensorFlow 2.21, ScaNN is built for 2.20.
         "tfx": ["tfx[kfp]>=1.21,<1.22"],
     },

@@ -1,5 +1,6 @@
 """Where the pipeline's Beam work is done: in this process, or on a Flink or Spark cluster."""
 
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,8 +8,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from components.config import load_settings
 from components.config.settings import Settings
-from components.errors import ConfigError
+from components.errors import ConfigError, ServingError
 
+CONNECT_S = 10.0
 # Named only so that TFX does not pack itself into an archive for remote workers, once a node, 3 s each: they have their own
 # installation of winnow, in the pipeline image.
 NO_PACKING = "--sdk_container_image=unused"
@@ -58,6 +60,21 @@ class ClusterBeam(Settings):
         parallelism = [f"--parallelism={self.parallelism}"] if self.profile == "flink" else []
         return ["--runner=PortableRunner", f"--job_endpoint={self.job_server}", *environment, *parallelism, NO_PACKING]
 
+    def check_answers(self) -> None:
+        """Whether anything listens where the job server should: Beam itself would go on trying for minutes.
+
+        Raises:
+          ServingError: nothing does.
+        """
+        host, _, port = self.job_server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except (OSError, OverflowError) as error:
+            raise ServingError(
+                f"beam.job_server: nothing answers at {self.job_server} ({error}); wanted Beam's job server for "
+                f"{self.profile}, such as `python infra/scripts/job_server.py {self.profile}` runs on this machine"
+            ) from error
+
     def check_place(self, folder: Path, key: str) -> None:
         """Whether the workers can see what lies in ``folder``.
 
@@ -81,9 +98,9 @@ def _no_dataflow(value: object) -> object:
     """Told apart from a misspelt profile, since Beam has it, and TFX's own nodes could do with it."""
     if isinstance(value, dict) and value.get("profile") == "dataflow":
         raise ValueError(
-            "profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and BulkRecommender "
-            "write files by path, and Dataflow's workers mount no volume that a node has too; wanted local, or flink or spark "
-            "with a shared volume (infra/config/beam)"
+            "profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, ItemToItem, FunnelEvaluator and "
+            "BulkRecommender write files by path, and Dataflow's workers mount no volume that a node has too; wanted local, "
+            "or flink or spark with a shared volume (infra/config/beam)"
         )
     return value
 

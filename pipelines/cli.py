@@ -11,7 +11,16 @@ from rich.console import Console
 from components.config import load_config
 from pipelines.beam_profiles import LOCAL_BEAM, load_beam
 from pipelines.kubeflow.client.commands import app as kubeflow_app
-from pipelines.show import recommend_curl, show_answer, show_benchmark, show_compiled, show_outcome, show_reply, show_tuned
+from pipelines.show import (
+    recommend_curl,
+    show_answer,
+    show_batch,
+    show_benchmark,
+    show_compiled,
+    show_outcome,
+    show_reply,
+    show_tuned,
+)
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import (
     asked,
@@ -22,6 +31,7 @@ from pipelines.work import (
     refuse_to_overwrite,
     run_and_report,
     serving_command,
+    streamed,
     tuned,
 )
 
@@ -196,6 +206,33 @@ def serve(
 
 
 @app.command()
+def stream(
+    config: Annotated[
+        Path, typer.Option(help="The config of the data set: which event types are impressions.")
+    ] = DEFAULT_CONFIG,
+    workdir: Workdir = DEFAULT_WORKDIR,
+    once: Annotated[bool, typer.Option("--once", help="Count what is there, then end.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks for new files.")] = 10.0,
+    beam: Annotated[
+        Path | None,
+        typer.Option(help="YAML file naming a Flink or Spark cluster for the Beam work; by default it is done here."),
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="HOST:PORT at which Prometheus is answered; by default nowhere.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each batch.")] = False,
+) -> None:
+    """Count the events of the online log in micro-batches: items by the hour, and what had most events lately.
+
+    Each file of WORKDIR/online-log/events is counted exactly once, into WORKDIR/stream. It may be killed at any moment: the
+    next start does the batch at work again, into the same place.
+    """
+    with failing_clearly():
+        for batch in streamed(load_config(config), workdir, load_beam(beam) if beam else LOCAL_BEAM, once, every, metrics):
+            typer.echo(json.dumps(batch)) if as_json else show_batch(batch)
+        if once and not as_json:
+            typer.echo(f"Nothing of {workdir / 'online-log'} is left to count.")
+
+
+@app.command()
 def rollback(workdir: Workdir = DEFAULT_WORKDIR, as_json: Json = False) -> None:
     """Serve the previous release again; running servers take it up within seconds. A second time undoes the first."""
     from components.push.registry import Registry
@@ -228,7 +265,7 @@ def query(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ml-1m or amazon-beauty.")],
+    name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty or ml-100k.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers have them, for the first time.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 1,
     workdir: Annotated[Path | None, typer.Option(help="By default var/benchmarks/NAME.")] = None,
@@ -240,7 +277,11 @@ def benchmark(
     with failing_clearly(log):
         with quiet(log) as console:
             made = benchmarked(name, data, seeds, place, console, silent=as_json)
-        typer.echo(json.dumps(made)) if as_json else show_benchmark(made)
+        if as_json:
+            typer.echo(json.dumps({"benchmarks": made}))
+        else:
+            for each in made:
+                show_benchmark(each)
 
 
 @app.command()

@@ -66,6 +66,7 @@ def run(
 
     Raises:
       ConfigError: there is no such node, the last run has not come as far, or Beam's workers do not see ``workdir``.
+      ServingError: no job server answers.
       WinnowError: a node failed; the next run goes on from the last good one.
     """
     nodes = nodes_of(config)
@@ -74,6 +75,7 @@ def run(
     workdir = workdir.resolve()
     if isinstance(beam, ClusterBeam):
         beam.check_place(workdir, "--workdir")
+        beam.check_answers()
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run(workdir), _following(on_event, len(nodes)):
         clear_killed(workdir)

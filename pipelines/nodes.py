@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from components.config import PipelineConfig
 
 NODES = (
-    "Ingest", "LastRelease", "Samples", "StatisticsGen", "ExampleValidator", "ValidationGate", "Transform", "RetrievalTrainer",
-    "IndexBuilder", "RankingTrainer", "Baseline", "Evaluator", "FunnelEvaluator", "InfraValidator", "Pusher",
-    "BulkRecommender",
+    "Ingest", "LastRelease", "Samples", "StatisticsGen", "ExampleValidator", "ValidationGate", "Transform", "ItemToItem",
+    "RetrievalTrainer", "IndexBuilder", "RankingTrainer", "Baseline", "Evaluator", "FunnelEvaluator", "InfraValidator",
+    "Pusher", "BulkRecommender",
 )  # fmt: skip
 # Those that search for settings are there where the config says what to search for (`tuning`), each before its trainer.
 TUNERS = {"RetrievalTuner": "retrieval", "RankingTuner": "ranking"}

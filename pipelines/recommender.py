@@ -11,6 +11,7 @@ from components.config import PipelineConfig
 from components.evaluation.component import FunnelEvaluator, RankerEvaluator
 from components.index.component import IndexBuilder
 from components.ingest.component import Ingest
+from components.item_to_item.component import ItemToItem
 from components.push.component import Baseline, LastRelease, Pusher
 from components.samples.component import Samples
 from components.schema import tfx_api as tfx
@@ -101,7 +102,11 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         "transform_graph": transform.outputs["transform_graph"],
         **data,
     }
-
+    item_to_item = ItemToItem(
+        config=settings(config, "item_to_item"),
+        catalogue=ingest.outputs["catalogue"],
+        features=samples.outputs["features"],
+    )
     tuners: list[ModelTuner] = []
 
     def trainer(section: str, reading: dict[str, set[str]], **channels: object) -> ModelTrainer:
@@ -137,10 +142,11 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         "index": index.outputs["index"],
     }
     funnel = FunnelEvaluator(
-        config=settings(config, "ranking", "evaluation"),
+        config=settings(config, "item_to_item", "ranking", "evaluation"),
         registry=registry,
         last_version=last_version,
         examples=samples.outputs["examples"],
+        item_to_item=item_to_item.outputs["neighbours"],
         **data,
         **candidate,
     )
@@ -157,6 +163,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         last_version=last_version,
         catalogue=ingest.outputs["catalogue"],
         features=samples.outputs["features"],
+        item_to_item=item_to_item.outputs["neighbours"],
         blessing=evaluator.outputs["blessing"],
         evaluation=funnel.outputs["evaluation"],
         check=infra.outputs["check"],
@@ -167,8 +174,8 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         pipeline_name=config.name,
         pipeline_root=places.artifacts,
         components=[
-            ingest, last, samples, statistics, validator, gate, transform, retrieval, index, ranking, baseline, evaluator,
-            funnel, infra, pusher, bulk, *tuners,
+            ingest, last, samples, statistics, validator, gate, transform, item_to_item, retrieval, index, ranking, baseline,
+            evaluator, funnel, infra, pusher, bulk, *tuners,
         ],
         enable_cache=cache,
         metadata_connection_config=places.metadata,

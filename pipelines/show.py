@@ -34,6 +34,16 @@ def show_outcome(outcome: dict[str, Any]) -> None:
     console.print(f"{outcome['seconds']:.0f} s. Report: {outcome['report']}", markup=False)
 
 
+def show_batch(batch: dict[str, Any]) -> None:
+    """A line for a batch of the stream tier; what was left out is told where there was any."""
+    left_out = ", ".join(f"{batch[f'{name}_count']:,} {name}" for name in ("repeat", "late", "ahead") if batch[f"{name}_count"])
+    print(
+        f"batch {batch['batch']:>5}  {batch['files']:>5,} files  {batch['event_count']:>9,} events"
+        f"{f' ({left_out} left out)' if left_out else ''}  {batch['seconds']:.1f} s",
+        flush=True,
+    )
+
+
 def show_benchmark(made: dict[str, Any]) -> None:
     """Ours above, what was published below."""
     console = Console(highlight=False, soft_wrap=True)
@@ -49,7 +59,8 @@ def show_benchmark(made: dict[str, Any]) -> None:
     for system, published in made["published"].items():
         table.add_row(f"{system} (published)", *("" if each is None else f"{each:.4f}" for each in published.values()))
     console.print(table)
-    console.print(f"Published: {made['source']}.", markup=False)
+    if made["source"]:
+        console.print(f"Published: {made['source']}.", markup=False)
     console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
 
 

@@ -1,8 +1,11 @@
 """What the commands do, apart from how they show it."""
 
 import json
+import signal
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,6 @@ from components.config import PipelineConfig, load_config, load_settings
 from components.errors import ConfigError, ServingError
 from components.push.registry import Registry, sha256, write_atomically
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
-from pipelines.benchmarks import figures, of_seeds, prepare, summary
 from pipelines.kubeflow.parameters import RUN_PARAMETERS
 from pipelines.kubeflow.settings import load_kubeflow
 from pipelines.nodes import nodes_of
@@ -76,14 +78,52 @@ def tuned(config: Path, workdir: Path, output: Path, console: Console, silent: b
     return {"output": str(output), "searches": records, "seconds": round(seconds, 1)}
 
 
-def benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
-    """Run a benchmark with each seed, and sum up; a seed that has been run is not run again."""
-    config = prepare(name, data, (lambda line: None) if silent else console.print)
+def benchmarked(
+    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool
+) -> list[dict[str, Any]]:
+    """Run a benchmark, or all of a group, with each seed, and sum up; what has been run is not run again."""
+    from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
+    from pipelines.benchmarks import GROUPS
+
+    check_library()
+    if name not in GROUPS:
+        return [_benchmarked(name, data, seeds, workdir, console, silent)]
+    return [_benchmarked(each, data, seeds, workdir / each, console, silent) for each in GROUPS[name]]
+
+
+def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
+    from pipelines.benchmark_baselines import baseline_metrics
+    from pipelines.benchmarks import (
+        BENCHMARKS,
+        figures,
+        keep_figures,
+        kept_figures,
+        of_rankers,
+        of_seeds,
+        prepare,
+        summary,
+        together,
+    )  # fmt: skip
+
+    def progress(line: str) -> None:
+        if not silent:
+            console.print(line, markup=False)
+
+    config = prepare(name, data, progress)
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
-        run_and_report(settings, place, None, True, console, silent)
-        found.append(figures(place))
+        of_ranker = {}
+        for ranker, each in of_rankers(name, settings):
+            path = place / "figures" / f"{ranker or 'run'}.json"
+            kept = kept_figures(path, each)
+            if kept is None:
+                run_and_report(each, place, None, True, console, silent)
+                kept = figures(place)
+                keep_figures(path, each, kept)
+            of_ranker[ranker] = kept
+        baselines = baseline_metrics(settings, place, BENCHMARKS[name].baselines, seed, progress)
+        found.append(together(of_ranker, baselines))
     return summary(name, found)
 
 
@@ -152,6 +192,59 @@ def asked_both(workdir: Path, count: int, settings: Path) -> "tuple[Answer, dict
 def gateway_request(answer: "Answer") -> dict[str, Any]:
     """What to ask a gateway to be told of the same user at the same moment."""
     return {"user_id": answer.user_id, "timestamp_ms": answer.timestamp_ms}
+
+
+def streamed(
+    config: PipelineConfig,
+    workdir: Path,
+    beam: LocalBeam | ClusterBeam,
+    once: bool,
+    every_s: float,
+    listen: str | None,
+) -> Iterator[dict[str, Any]]:
+    """Count the online log batch by batch, until nothing is left (``once``) or for ever; a summary of each batch.
+
+    SIGTERM ends it as Ctrl-C does: the first process of a container gets no end by default.
+
+    Raises:
+      KeyboardInterrupt: it was told to end.
+    """
+    from pipelines.nearline import MAX_FILES, StreamTier  # Beam takes seconds to import
+    from pipelines.nearline_metrics import StreamMetrics
+
+    tier, metrics = StreamTier(config, workdir, beam), StreamMetrics()
+    if listen is not None:
+        metrics.serve(listen)
+    with tier.alone(), _ending_clearly():
+        while True:
+            pending, started_s = tier.pending(), time.monotonic()
+            metrics.waiting(pending)
+            manifest = tier.next_batch(pending)
+            if manifest is not None:
+                seconds = time.monotonic() - started_s
+                metrics.committed(manifest, seconds)
+                yield {
+                    "batch": manifest.batch,
+                    "files": len(manifest.files),
+                    **{name: getattr(manifest, name) for name in ("event_count", "repeat_count", "late_count", "ahead_count")},
+                    "seconds": round(seconds, 3),
+                    "delay_s": round(time.time() - manifest.until_ms / 1000, 3),
+                }
+            elif once:
+                return
+            if not once and len(pending) <= MAX_FILES:
+                time.sleep(every_s)
+
+
+@contextmanager
+def _ending_clearly() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("a batch that was begun is done again by the next start") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _current(workdir: Path) -> int:

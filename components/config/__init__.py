@@ -13,6 +13,7 @@ from components.config.dataset import (
     TaskConfig,
     UsersConfig,
 )
+from components.config.item_to_item import CosineSettings, EaseSettings
 from components.config.load import load_config, load_settings, parse_config, parse_settings, tuned_config
 from components.config.pipeline import (
     EvaluationConfig,
@@ -27,7 +28,9 @@ from components.config.tuning import TuningConfig
 
 __all__ = [
     "ContextColumn",
+    "CosineSettings",
     "DatasetConfig",
+    "EaseSettings",
     "EvaluationConfig",
     "EventsConfig",
     "FeatureColumn",

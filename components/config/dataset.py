@@ -14,7 +14,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 EventType = Annotated[str, StringConstraints(min_length=1, max_length=256)]  # as the data spells it
 MomentUnit = Literal["s", "ms", "us", "ns", "iso8601"]
 # What the samples themselves are made of (components.schema.samples); a feature of the same name would take its place.
-RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "window_end", "position"})
+RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "window_end", "position", "propensity"})
 RESERVED_PREFIXES = ("history_", "context_", "user_count_", "label_", "weight_", "negative_")
 THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
 
@@ -145,11 +145,16 @@ class TaskConfig(Settings):
 
 
 class SplitConfig(Settings):
-    """``time``: the last shares of the events by time. ``leave_last_out``: each user's last two events."""
+    """``time``: the last shares of the events by time. ``leave_last_out``: each user's last two events.
 
-    kind: Literal["time", "leave_last_out"] = "time"
-    eval: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for validation (time)")
-    test: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for test (time)")
+    ``random``: shares of each user's events at random, and each user is judged once, by all that is tested of theirs. The
+    order of time is broken on purpose: models learn from what came after what they are tested on. It is there for tables of
+    papers that did so, and nothing should be released by it.
+    """
+
+    kind: Literal["time", "leave_last_out", "random"] = "time"
+    eval: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for validation (time, random)")
+    test: float = Field(default=0.1, gt=0, lt=0.5, description="share of events for test (time, random)")
 
 
 class DatasetConfig(Settings):

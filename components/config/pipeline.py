@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
+from components.config.item_to_item import CosineSettings, ItemToItemSettings
 from components.config.rankers import DcnV2Settings, HeadsSettings, RankerSettings, SingleHeadSettings
 from components.config.settings import Settings
 from components.config.tuning import TuningConfig, with_values
@@ -79,17 +80,25 @@ class TrainingConfig(Settings):
 
 
 class RetrievalConfig(TrainingConfig):
-    query_tower: Literal["pooled", "self_attention"] = Field(
-        default="pooled", description="pooled: attention over the history as a set; self_attention: over it as a sequence"
+    query_tower: Literal["pooled", "self_attention", "gru"] = Field(
+        default="pooled",
+        description="pooled: attention over the history as a set; self_attention, gru: over it as a sequence (SASRec, GRU4Rec)",
     )
-    loss: Literal["in_batch", "full", "sampled"] | None = Field(
+    loss: Literal["in_batch", "mixed", "full", "sampled", "gbce", "off_policy"] | None = Field(
         default=None,
-        description="what the next item is told from: the batch, all, or some drawn; default: in_batch, full for sequences",
+        description="what the next item is told from: the batch, the batch and some drawn, all, some drawn; gbce: from each of "
+        "some drawn on its own; off_policy: as full, for what the list was shown with; default: in_batch, full for sequences",
     )
-    loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is sampled")
+    loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is mixed, sampled or gbce")
+    loss_hardest: int | None = Field(
+        default=None, ge=1, description="only so many negatives count, those that score best; where loss is mixed or sampled"
+    )
+    loss_calibration: float = Field(default=0.75, ge=0, le=1, description="of gbce: 0 is plain binary cross-entropy")
+    loss_top_k: int = Field(default=10, ge=1, description="of off_policy: the length of the list that is to hold the item")
+    loss_weight_cap: float = Field(default=10.0, gt=0, description="of off_policy: the greatest importance weight")
     embedding_dim: int = Field(default=64, ge=2, le=1024)
     hidden: tuple[int, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
-    blocks: int = Field(default=2, ge=1, le=24, description="of self-attention")
+    blocks: int = Field(default=2, ge=1, le=24, description="of self-attention, or layers of GRU")
     heads: int = Field(default=2, ge=1, description="of each block; they divide embedding_dim")
     dropout: float = Field(default=0.2, ge=0, lt=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
@@ -102,15 +111,18 @@ class RetrievalConfig(TrainingConfig):
 
     @property
     def loss_of_tower(self) -> str:
-        return self.loss or {"pooled": "in_batch", "self_attention": "full"}[self.query_tower]
+        return self.loss or ("in_batch" if self.query_tower == "pooled" else "full")
 
     @model_validator(mode="after")
     def _tower_and_loss_agree(self) -> Self:
-        if self.query_tower == "self_attention":
-            if self.loss == "in_batch":
-                raise ValueError("loss: found in_batch, wanted full or sampled: a batch of sequences holds too many items")
-            if self.embedding_dim % self.heads:
+        if self.query_tower != "pooled":
+            if self.loss in ("in_batch", "mixed", "off_policy"):
+                reason = "no propensities" if self.loss == "off_policy" else "too many items"
+                raise ValueError(f"loss: found {self.loss}, wanted full, sampled or gbce: a batch of sequences holds {reason}")
+            if self.query_tower == "self_attention" and self.embedding_dim % self.heads:
                 raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
+        if self.loss_hardest is not None and self.loss_of_tower not in ("mixed", "sampled"):
+            raise ValueError(f"loss_hardest: found it with loss {self.loss_of_tower}, wanted mixed or sampled")
         return self
 
 
@@ -164,6 +176,7 @@ class PipelineConfig(Settings):
     dataset: DatasetConfig
     samples: SamplesConfig = SamplesConfig()
     validation: ValidationConfig = ValidationConfig()
+    item_to_item: ItemToItemSettings = CosineSettings()
     retrieval: RetrievalConfig = RetrievalConfig()
     index: IndexConfig = IndexConfig()
     ranking: RankingConfig = RankingConfig()
@@ -183,6 +196,10 @@ class PipelineConfig(Settings):
             raise ValueError(f"samples.positive: found {self.samples.positive!r}, wanted one of dataset.tasks: {sorted(tasks)}")
         if task.kind != "binary":
             raise ValueError(f"samples.positive: task {self.positive_task!r} is {task.kind}, wanted a binary one")
+        if self.retrieval.loss == "off_policy" and (
+            self.samples.impressions is None or self.dataset.events.columns.propensity is None
+        ):
+            raise ValueError("retrieval.loss: off_policy needs samples.impressions and dataset.events.columns.propensity")
         if self.samples.impressions is None:
             following = sorted(name for name, other in tasks.items() if other.after is not None)
             if following:
@@ -195,6 +212,10 @@ class PipelineConfig(Settings):
                 raise ValueError(
                     f"dataset.tasks.{needing[0]}.event: there is no dataset.events.columns.type to tell events apart"
                 )
+        elif self.samples.split.kind == "random":
+            raise ValueError(
+                "samples.split.kind: found random with samples.impressions, wanted time: a request is shown as one"
+            )
         elif self.dataset.events.columns.type is None:
             raise ValueError("samples.impressions needs dataset.events.columns.type, which says the type of each event")
         elif self.dataset.events.columns.request_id is None:

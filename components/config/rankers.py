@@ -3,7 +3,7 @@
 ``ranking.model: din`` takes DIN with its defaults, ``ranking.model: {name: din, attention_hidden: [64]}`` changes one.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
@@ -147,6 +147,7 @@ RankerSettings = Annotated[
     Field(discriminator="name"),
     BeforeValidator(_named),
 ]
+RANKERS: tuple[str, ...] = tuple(each.model_fields["name"].default for each in get_args(get_args(RankerSettings)[0]))
 HeadsSettings = Annotated[
     SingleHeadSettings | SharedBottomSettings | MmoeSettings | PleSettings, Field(discriminator="name"), BeforeValidator(_named)
 ]

@@ -1,17 +1,19 @@
 """The two recommenders that a deep model has to beat to be worth its cost: popular items, and item-to-item.
 
-Both are deterministic: of two items with the same score, the one with the lower index comes first. Both work through
-queries in chunks, so that memory does not grow with their number. Items are catalogue indices, -1 pads.
+Both are deterministic: of two items with the same score, the one with the lower index comes first. Items are catalogue
+indices, -1 pads.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from components.item_to_item.neighbours import Neighbours
 
 Items = NDArray[np.int32]
 
-_CHUNK_CELLS = 1 << 20  # scores held at once: 4 MiB as float32, which a processor's cache can hold
-_LEAST_SCORE = np.finfo(np.float32).tiny  # what is not similar at all scores 0
+_CHUNK_CELLS = 1 << 20  # held at once: a processor's cache can hold so many
 
 
 def popularity_counts(items: Items, num_items: int) -> NDArray[np.int64]:
@@ -43,70 +45,55 @@ def recommend_popular(counts: NDArray, seen: Items, k: int) -> Items:
     return recommended
 
 
-def item_similarity(
-    users: NDArray, items: Items, num_items: int, shrinkage: float = 10.0, neighbour_count: int = 200
-) -> sp.csr_matrix:
-    """Shrunk cosine of co-occurrence, sparse float32 [num_items, num_items], without the diagonal.
+def recommend_item_to_item(neighbours: Neighbours, history: Items, seen: Items, counts: NDArray, k: int) -> Items:
+    """The k unseen items most similar to a query's history, int32 [num_queries, k].
 
-    s_ij = n_ij / (sqrt(n_i n_j) + shrinkage), where n_i users had item i and n_ij had both: the cosine of Sarwar et al.
-    2001, with the shrinkage of Ferrari Dacrema et al. 2019, which keeps a few chance meetings from looking like a bond.
+    The places left over go to the popular items.
 
     Args:
-      users: int or str [num_positives].
-      items: int32 [num_positives]; -1 is passed over. A pair counts once however often it occurs.
-      neighbour_count: keep this many most similar items in each row.
-    """
-    if len(users) != len(items):
-        raise ValueError(f"got {len(users)} users and {len(items)} items; wanted one of each for every pair")
-    known = items >= 0
-    user_codes = np.unique(users[known], return_inverse=True)[1]
-    shape = (int(user_codes.max(initial=-1)) + 1, num_items)
-    by_user = sp.csr_matrix((np.ones(len(user_codes), np.float32), (user_codes, items[known])), shape=shape)
-    by_user.data[:] = 1  # the constructor summed repeated pairs
-    by_item = by_user.T.tocsr()
-    length = np.sqrt(np.diff(by_item.indptr))
-    blocks = []
-    for rows in _chunks(num_items, num_items):
-        block = (by_item[rows] @ by_user).tocoo()
-        item = block.row + rows.start
-        cosine = block.data / (length[item] * length[block.col] + shrinkage)
-        other = item != block.col
-        block = sp.csr_matrix((cosine[other], (block.row[other], block.col[other])), shape=block.shape)
-        blocks.append(_keep_best(block, neighbour_count))
-    return sp.vstack(blocks, format="csr", dtype=np.float32)
-
-
-def recommend_item_to_item(similarity: sp.csr_matrix, history: Items, seen: Items, counts: NDArray, k: int) -> Items:
-    """The k unseen items most similar to a query's history, int32 [num_queries, k] (Deshpande and Karypis 2004).
-
-    score(j) = sum over history items h of s_{h, j}. Only items with a positive score are
-    taken; the places left over go to the popular items.
-
-    Args:
-      similarity: float32 [num_items, num_items]; from ``item_similarity``.
       history: int32 [num_queries, max_history]; padded with -1.
       seen: int32 [num_queries, max_seen]; padded with -1. The history is left out only where it is listed here too.
       counts: [num_items]; from ``popularity_counts``.
     """
-    num_items = similarity.shape[0]
     if not len(history) == len(seen):
         raise ValueError(f"got {len(history)} histories and {len(seen)} rows of seen items; wanted as many")
-    if len(counts) != num_items:
-        raise ValueError(f"got counts of {len(counts)} items and similarities of {num_items}; wanted the same items")
+    if len(counts) != neighbours.item_count:
+        raise ValueError(
+            f"got counts of {len(counts)} items and neighbours of {neighbours.item_count}; wanted those of the same items"
+        )
     recommended = np.full((len(history), k), -1, np.int32)
-    for rows in _chunks(len(history), num_items):
-        query, place = np.nonzero(history[rows] >= 0)
-        shape = (rows.stop - rows.start, num_items)
-        profile = sp.csr_matrix((np.ones(len(query), np.float32), (query, history[rows][query, place])), shape=shape)
-        scores = (profile @ similarity).toarray()
-        query, place = np.nonzero(seen[rows] >= 0)
-        scores[query, seen[rows][query, place]] = 0
-        recommended[rows] = _best_columns(scores, k)
+    had = np.zeros(neighbours.item_count, bool)
+    for query, rows in enumerate(history):
+        found = neighbours.similar(rows)
+        own = seen[query][seen[query] >= 0]
+        had[own] = True
+        unseen = found[~had[found]][:k]
+        had[own] = False
+        recommended[query, : len(unseen)] = unseen
     short = np.flatnonzero((recommended < 0).any(axis=1))
     taken = recommended[short]
     popular = recommend_popular(counts, np.hstack([seen[short], taken]), k)
     filled = np.hstack([taken, popular])
     recommended[short] = _first_allowed(filled, filled >= 0, k)
+    return recommended
+
+
+def best_unseen(scores: Callable[[slice], NDArray[np.float32]], seen: Items, num_items: int, k: int) -> Items:
+    """The k unseen items with the highest scores, int32 [num_queries, k]; of two alike the lower index.
+
+    Args:
+      scores: of some of the queries, float32 [queries, num_items].
+      seen: int32 [num_queries, max_seen]; padded with -1.
+    """
+    recommended = np.full((len(seen), k), -1, np.int32)
+    for rows in _chunks(len(seen), num_items):
+        of_items = scores(rows)
+        query, place = np.nonzero(seen[rows] >= 0)
+        allowed = np.ones(of_items.shape, bool)
+        allowed[query, seen[rows][query, place]] = False
+        order = np.argsort(-np.where(allowed, of_items, -np.inf), axis=1, kind="stable")[:, :k].astype(np.int32)
+        found = np.where(np.take_along_axis(allowed, order, 1), order, -1)
+        recommended[rows, : found.shape[1]] = found
     return recommended
 
 
@@ -122,33 +109,3 @@ def _first_allowed(candidates: Items, allowed: NDArray[np.bool_], k: int) -> Ite
     first = np.full((len(candidates), k), -1, np.int32)
     first[row, place[row, column]] = candidates[row, column]
     return first
-
-
-def _best_columns(scores: NDArray[np.float32], k: int) -> Items:
-    """Of each row the k columns with the highest positive scores, int32 [num_rows, k]; scores: [num_rows, num_columns].
-
-    A partition of a whole row is slow and picks among equal scores at will. Instead, columns are dealt into some 4 k
-    groups: k groups have a score at or above the k-th best group maximum, so everything below that can be dropped.
-    """
-    num_rows, num_columns = scores.shape
-    depth = max(1, num_columns // (4 * k))
-    group_count = num_columns // depth
-    maxima = scores[:, : depth * group_count].reshape(num_rows, depth, group_count).max(axis=1)
-    kth = max(0, group_count - k)
-    least = np.partition(maxima, kth, axis=1)[:, kth]
-    row, column = np.nonzero(scores >= np.maximum(least, _LEAST_SCORE)[:, None])
-    order = np.lexsort((column, -scores[row, column], row))
-    row, column = row[order], column[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    best = np.full((len(scores), k), -1, np.int32)
-    within = place < k
-    best[row[within], place[within]] = column[within]
-    return best
-
-
-def _keep_best(block: sp.csr_matrix, count: int) -> sp.csr_matrix:
-    scores = block.toarray()
-    best = _best_columns(scores, count)
-    row, place = np.nonzero(best >= 0)
-    column = best[row, place]
-    return sp.csr_matrix((scores[row, column], (row, column)), shape=block.shape)

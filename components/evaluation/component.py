@@ -20,16 +20,17 @@ from components.config import PipelineConfig, parse_config
 from components.errors import ArtifactError, raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
-from components.evaluation.queries import Queries, test_queries
+from components.evaluation.queries import Queries, split_queries
 from components.evaluation.tfma_config import evaluator_config
 from components.funnel.beam import funnel_lists, read_lists
 from components.funnel.parts import FunnelParts
 from components.index.index import load_vectors
+from components.item_to_item.neighbours import Neighbours
 from components.push.mirror import open_registry
 from components.push.registry import Registry
 from components.schema import samples as names
 from components.schema import tfx_api as tfx
-from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex
+from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex, ItemNeighbours
 from components.schema.catalogue import read_items
 from components.schema.features import read_interactions
 from components.training.exported import read_examples
@@ -50,6 +51,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     retrieval: tfx.InputArtifact[tfx.standard_artifacts.Model],
     ranking: tfx.InputArtifact[tfx.standard_artifacts.Model],
     index: tfx.InputArtifact[ItemIndex],
+    item_to_item: tfx.InputArtifact[ItemNeighbours],
     evaluation: tfx.OutputArtifact[FunnelEvaluation],
     beam_pipeline: tfx.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -59,7 +61,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
       registry: folder or URI of the releases; last_version: the one to compare with, 0 for none.
     """
     settings = parse_config(config, origin="FunnelEvaluator")
-    queries = test_queries(settings, Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
+    queries = split_queries(settings, "test", Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
     items = read_items(Path(catalogue.uri))
     parts = FunnelParts(
         f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
@@ -73,7 +75,9 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     interactions = read_interactions(Path(features.uri))
     user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     training = Training(user, interactions.column("item_index").to_numpy(), vectors)
-    lists = {"funnel": made.ranked, "recall_only": made.recalled, **baseline_lists(queries, training, k)}
+    neighbours = Neighbours.load(Path(item_to_item.uri), len(vectors))
+    baselines = baseline_lists(queries, training, neighbours, settings.item_to_item.history, k)
+    lists = {"funnel": made.ranked, "recall_only": made.recalled, **baselines}
     with open_registry(registry) as releases:
         if last_version:
             releases.fetch(last_version)
@@ -164,7 +168,7 @@ def _samples(queries: Queries, ranked: np.ndarray, scores: np.ndarray, items: pa
                 for row, score in zip(ranked[place][:SHOWN_ITEMS], scores[place], strict=False)
                 if row >= 0
             ],
-            "wanted": shown(queries.wanted[place]),
+            "wanted": shown(queries.wanted[place, 0]),
         }
         for place in long_enough[::step][:SHOWN_USERS]
     ]

@@ -21,6 +21,7 @@ from components.evaluation.gate import (
 )
 from components.evaluation.queries import Queries
 from components.evaluation.slices import slice_queries
+from components.item_to_item.neighbours import Neighbours
 
 HEADLINE = "ndcg@10"
 HISTORY_EDGES = (0, 1, 6, 21)
@@ -48,29 +49,34 @@ class Training:
         return baselines.popularity_counts(self.item, len(self.item_vectors))
 
 
-def baseline_lists(queries: Queries, training: Training, k: int) -> dict[str, NDArray[np.int32]]:
-    """Popularity, and item-to-item from the five most recent items: both without what the user had before."""
-    counts = training.counts
-    similarity = baselines.item_similarity(training.user, training.item, len(counts))
-    recent = queries.history[:, :5]
+def baseline_lists(
+    queries: Queries, training: Training, neighbours: Neighbours, history: int, k: int
+) -> dict[str, NDArray[np.int32]]:
+    """Popularity, and item-to-item from the ``history`` most recent items: both without what the user had before."""
+    counts, recent = training.counts, queries.history[:, :history]
     return {
-        "item_to_item": baselines.recommend_item_to_item(similarity, recent, queries.seen, counts, k),
+        "item_to_item": baselines.recommend_item_to_item(neighbours, recent, queries.seen, counts, k),
         "popularity": baselines.recommend_popular(counts, queries.seen, k),
     }
+
+
+def ranking_means(ranked: NDArray[np.int32], queries: Queries, config: PipelineConfig) -> dict[str, float]:
+    """The ranking metrics of one system's lists, as ``judge_systems`` has them."""
+    per_query = metrics.ranking_metrics(ranked, queries.wanted, config.evaluation.k)
+    return {metric: float(np.nanmean(values)) for metric, values in per_query.items()}
 
 
 def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, training: Training, config: PipelineConfig) -> dict:
     """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
     ks = config.evaluation.k
     counts = training.counts
-    relevant = queries.wanted[:, None]
-    per_query = {name: metrics.ranking_metrics(ranked, relevant, ks) for name, ranked in lists.items()}
+    per_query = {name: metrics.ranking_metrics(ranked, queries.wanted, ks) for name, ranked in lists.items()}
     trial = next(iter(lists))
     sliced = slice_queries(
         {
             **queries.columns,
             "history": (queries.history >= 0).sum(axis=1),
-            "item": np.where(np.isin(queries.wanted, head_items(counts)), "head", "tail").astype(object),
+            **_by_item(queries.wanted, counts),
         },
         {"history": HISTORY_EDGES},
         MIN_SLICE_QUERIES,
@@ -106,6 +112,13 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
             for label, mask in sliced.masks.items()
         },
     }
+
+
+def _by_item(wanted: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, NDArray[np.object_]]:
+    """Whether the item is among the most popular ones; nothing where several are wanted at once."""
+    if wanted.shape[1] > 1:
+        return {}
+    return {"item": np.where(np.isin(wanted[:, 0], head_items(counts)), "head", "tail").astype(object)}
 
 
 def head_items(counts: NDArray[np.int64]) -> NDArray[np.int64]:

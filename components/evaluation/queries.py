@@ -1,7 +1,8 @@
-"""The test moments that the funnel is judged on."""
+"""The moments that the funnel is judged on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
-from components.features.seen import PAD, padded, seen_before
+from components.features.random_split import EVAL, TRAIN
+from components.features.seen import PAD, had_before, had_in_splits, padded
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.events import CONTEXT_PREFIX
@@ -23,12 +25,15 @@ from components.training.exported import read_examples
 class Queries:
     """Moments at which a user did the positive thing, with what was known then.
 
+    Where events are split at random each user is one moment, after all that is learnt from.
+
     Attributes:
       examples: n serialized samples.
       user_id: object [n] of str; timestamp_ms: int64 [n].
-      wanted: int32 [n]; the row of the item.
+      wanted: int32 [n, w]; the rows of the items, padded with -1; one, but where events are split at random.
       history: int32 [n, length]; rows, most recent first, padded with -1.
-      seen: int32 [n, s]; rows of all that the user had before, padded with -1.
+      had: int32 [n, h]; rows of all of the user's that a model may know, padded with -1.
+      seen: int32 [n, s]; rows that must not come back, padded with -1.
       columns: the configured slices' values, each [n].
     """
 
@@ -37,42 +42,70 @@ class Queries:
     timestamp_ms: NDArray[np.int64]
     wanted: NDArray[np.int32]
     history: NDArray[np.int32]
+    had: NDArray[np.int32]
     seen: NDArray[np.int32]
     columns: dict[str, NDArray]
 
 
-def test_queries(config: PipelineConfig, examples: Path, event_log: Path, catalogue: Path) -> Queries:
-    """The positives of the test split, at most ``evaluation.max_queries`` of them, drawn with a seed.
+def split_queries(config: PipelineConfig, split: str, examples: Path, event_log: Path, catalogue: Path) -> Queries:
+    """The positives of a split, ``test`` or ``eval``, or their users: at most ``evaluation.max_queries``, drawn with a seed.
 
     Raises:
       DataError: there is none.
     """
     label = names.LABEL_PREFIX + config.positive_task
     found = []
-    for sample in read_examples(examples / "Split-test"):
+    for sample in read_examples(examples / f"Split-{split}"):
         features = tf.train.Example.FromString(sample).features.feature
         if features[label].float_list.value[0] > 0:
-            found.append((sample, features))
+            found.append(_Found(sample, features, [_text(features, names.ITEM_ID)]))
     if not found:
-        raise DataError(f"the test split holds no positive of task {config.positive_task!r}, so that nothing can be judged")
+        raise DataError(f"the {split} split holds no positive of task {config.positive_task!r}, so that nothing can be judged")
+    at_random = config.samples.split.kind == "random"
+    if at_random:
+        found = _once_a_user(found)
     if len(found) > config.evaluation.max_queries:
         rng = np.random.default_rng(config.samples.seed)
         found = [found[place] for place in sorted(rng.choice(len(found), config.evaluation.max_queries, replace=False))]
     item_ids = read_items(catalogue).column("item_id").combine_chunks()
-    users = np.array([features[names.USER_ID].bytes_list.value[0].decode() for _, features in found], object)
-    moments = np.array([features[names.TIMESTAMP].int64_list.value[0] for _, features in found], np.int64)
-    wanted = [features[names.ITEM_ID].bytes_list.value[0].decode() for _, features in found]
-    histories = [[item.decode() for item in features[names.HISTORY_ITEM].bytes_list.value] for _, features in found]
-    columns = {name: _column(name, config, [features for _, features in found]) for name in config.evaluation.slices}
+    users = np.array([_text(each.features, names.USER_ID) for each in found], object)
+    moments = np.array([each.features[names.TIMESTAMP].int64_list.value[0] for each in found], np.int64)
+    histories = [[item.decode() for item in each.features[names.HISTORY_ITEM].bytes_list.value] for each in found]
+    if at_random:
+        had = had_in_splits(event_log, item_ids, config, users, (TRAIN,))
+        seen = had_in_splits(event_log, item_ids, config, users, (TRAIN,) if split == "eval" else (TRAIN, EVAL))
+    else:
+        had = seen = had_before(event_log, item_ids, config, users, moments)
     return Queries(
-        examples=[sample for sample, _ in found],
+        examples=[each.sample for each in found],
         user_id=users,
         timestamp_ms=moments,
-        wanted=pc.index_in(pa.array(wanted), item_ids).to_numpy().astype(np.int32),
+        wanted=_rows([each.wanted for each in found], item_ids),
         history=_rows(histories, item_ids),
-        seen=seen_before(event_log, item_ids, config, users, moments),
-        columns=columns,
+        had=had,
+        seen=seen if config.evaluation.exclude_seen else seen[:, :0],
+        columns={name: _column(name, config, [each.features for each in found]) for name in config.evaluation.slices},
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    sample: bytes
+    features: Any
+    wanted: list[str]
+
+
+def _once_a_user(found: list[_Found]) -> list[_Found]:
+    """The first sample of each user, with what all of them want."""
+    of_user: dict[str, _Found] = {}
+    for each in found:
+        of_user.setdefault(_text(each.features, names.USER_ID), replace(each, wanted=[])).wanted.extend(each.wanted)
+    return list(of_user.values())
+
+
+def _text(features: Any, name: str) -> str:
+    value: bytes = features[name].bytes_list.value[0]
+    return value.decode()
 
 
 def _column(name: str, config: PipelineConfig, samples: list) -> NDArray:

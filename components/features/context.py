@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from components.schema.events import MS_PER_DAY
-
-MS_PER_HOUR = 3_600_000
+from components.schema.events import MS_PER_DAY, MS_PER_HOUR
 
 
 def hour(moment_ms: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -20,6 +20,12 @@ RECENT_DAYS = 7
 NAMES = ("item_event_count", "item_recent_event_count", "item_age_days")
 
 
+def count_events(events: pa.Table) -> pa.Table:
+    """How many of the events each item had by type (item_id, type, event_count): of a day, or of any other stretch of time."""
+    counts = events.group_by(["item_id", "type"]).aggregate([("event_id", "count")])
+    return counts.select(["item_id", "type", "event_id_count"]).rename_columns(["item_id", "type", "event_count"])
+
+
 @dataclass(frozen=True)
 class ItemDays:
     """Counts of each item by the day.

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.features.item import count_events
 from components.schema.events import EPOCH, ITEM_DAYS_SCHEMA, MS_PER_DAY, DaySummary, day_name
 
 
@@ -73,11 +74,11 @@ def write_day(
 
     late = pc.greater(pc.subtract(events.column("received_ms"), events.column("timestamp_ms")), late_after_s * 1000)
     types = pc.value_counts(events.column("type"))
-    counts = events.group_by(["item_id", "type"]).aggregate([("event_id", "count")])
+    counts = count_events(events)
     item_days = pa.record_batch(
         [
             pa.repeat(pa.scalar(day, pa.int32()), counts.num_rows),
-            *(counts.column(name).combine_chunks() for name in ("item_id", "type", "event_id_count")),
+            *(counts.column(name).combine_chunks() for name in ("item_id", "type", "event_count")),
         ],
         schema=ITEM_DAYS_SCHEMA,
     )

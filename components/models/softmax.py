@@ -1,15 +1,23 @@
-"""Losses of recall: the item that came next, told from others. Where a batch is spread over replicas, each gives its share."""
+"""Softmax losses of recall: the item that came next, told from others.
 
-from collections.abc import Callable, Mapping
+Where a batch is spread over replicas, each gives its share.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from components.config import RetrievalConfig
 from components.models import draws
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
+
+SCORES_AT_ONCE = 8 << 20  # those that fit the cache of a processor
+Weigh = Callable[[tf.Tensor, tf.Tensor, slice], tf.Tensor]  # probabilities and weights of a part of the pairs → weights
 
 
 class InBatchSoftmax:
@@ -20,7 +28,7 @@ class InBatchSoftmax:
     runs over the pairs of all of them. Costs the square of the batch.
     """
 
-    def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:
+    def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
         self._items, self._frequency = items, frequency
         self._task = tfrs.tasks.Retrieval(
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, reduction=keras.losses.Reduction.SUM),
@@ -39,44 +47,131 @@ class InBatchSoftmax:
         return loss / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
 
 
-class FullSoftmax:
-    """Told from the whole catalogue: −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i; for up to some 100,000 items."""
+class MixedSoftmax:
+    """Told from the batch's items and from ``loss_negatives`` of the whole catalogue, drawn uniformly.
 
-    def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:
+    loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q*_j)[i] / Σ_i w_i, with Q* = (B Q + B′ / n) / (B + B′) the chance that one of
+    the B items of the batch, of frequency Q, or of the B′ drawn is j (Yang et al. 2020, Mixed Negative Sampling for Learning
+    Two-tower Neural Networks in Recommendations, section 3.3), and with j ≠ i of the same item left out.
+    """
+
+    def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
+        self._items, self._frequency, self._settings = items, frequency, settings
+
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
+        own = self._items(pairs.rows, training=True)
+        of_batch = rows_of_all(pairs.rows)
+        rows = tf.concat([of_batch, drawn], axis=0)
+        vectors = tf.concat([rows_of_all(own), self._items(drawn, training=True)], axis=0)
+        batch_count, drawn_count = tf.cast(tf.size(of_batch), tf.float32), float(self._settings.loss_negatives)
+        chance = (batch_count * self._frequency + drawn_count / self._items.count) / (batch_count + drawn_count)
+        log_chance = tf.math.log(chance)
+        scores = tf.matmul(pairs.queries, vectors, transpose_b=True) - tf.gather(log_chance, rows)
+        own_score = tf.reduce_sum(pairs.queries * own, axis=1) - tf.gather(log_chance, pairs.rows)
+        return _told_apart(pairs, own_score, rows, scores, self._settings.loss_hardest)
+
+
+class FullSoftmax:
+    """Told from all items of the catalogue that the user has not had, for up to some 100,000 items.
+
+    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out, as recall leaves them out. (Else
+    most of what is learnt of a long history is not to return it.)
+    """
+
+    def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
         self._items = items
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
         vectors = self._items(tf.range(self._items.count), training=True)
-        scores = tf.matmul(pairs.queries, vectors, transpose_b=True)
-        return _mean(tf.nn.sparse_softmax_cross_entropy_with_logits(pairs.rows, scores), pairs.weight)
+        return sum_of_losses(pairs, vectors, scores_at_once(self._items)) / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+
+
+def scores_at_once(items: ItemTower) -> int:
+    """How many pairs can be scored with a whole catalogue while their scores stay in the cache."""
+    return max(1, SCORES_AT_ONCE // items.count)
+
+
+def sum_of_losses(pairs: Pairs, vectors: tf.Tensor, at_once: int, weigh: Weigh | None = None) -> tf.Tensor:
+    """−Σ_i w_i log softmax_j(q_i · v_j)[i], with j ≠ i of the user's history left out.
+
+    ``at_once`` pairs at a time, and their gradients beside their losses, while their scores are at hand: [m, n] scores are
+    never held at once, and most of the time would go by in writing and reading them.
+
+    Args:
+      vectors: float32 [n, dim]; of the catalogue.
+      weigh: what w is instead of the pairs' own; no gradient flows through it.
+    """
+
+    @tf.custom_gradient
+    def summed(queries: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+        last = _last_places(pairs.history, tf.shape(vectors)[0])
+        count = tf.shape(queries)[0]
+
+        def some(start: tf.Tensor, loss: tf.Tensor, of_queries: tf.TensorArray, of_vectors: tf.Tensor) -> tuple[Any, ...]:
+            part = slice(start, tf.minimum(start + at_once, count))
+            query, row, weight = queries[part], pairs.rows[part], pairs.weight[part]
+            own = tf.reduce_sum(query * tf.gather(vectors, row), axis=1)
+            own_place = tf.stack([tf.range(tf.shape(row)[0]), row], axis=1)
+            had = tf.gather(last, pairs.sample[part]) >= tf.cast(pairs.place[part], tf.int16)[:, tf.newaxis]
+            scores = tf.where(had, tf.float32.min, tf.matmul(query, vectors, transpose_b=True))
+            scores = tf.tensor_scatter_nd_update(scores, own_place, own)
+            top = tf.reduce_max(scores, axis=1, keepdims=True)
+            powers = tf.exp(scores - top)
+            sums = tf.reduce_sum(powers, axis=1, keepdims=True)
+            if weigh is not None:
+                weight = weigh(tf.exp(own - top[:, 0]) / sums[:, 0], weight, part)
+            loss += tf.reduce_sum(weight * (tf.math.log(sums) + top - own[:, tf.newaxis])[:, 0])
+            of_scores = tf.tensor_scatter_nd_sub(powers * (weight[:, tf.newaxis] / sums), own_place, weight)
+            of_queries = of_queries.write(start // at_once, tf.matmul(of_scores, vectors))
+            return part.stop, loss, of_queries, of_vectors + tf.matmul(of_scores, query, transpose_a=True)
+
+        parts = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False, element_shape=[None, vectors.shape[1]])
+        state = (0, 0.0, parts, tf.zeros_like(vectors))
+        _, loss, parts, of_vectors = tf.while_loop(lambda start, *_: start < count, some, state, parallel_iterations=2)
+        of_queries = tf.reshape(parts.concat(), tf.shape(queries))
+        return loss, lambda upstream: (upstream * of_queries, upstream * of_vectors)
+
+    return summed(pairs.queries, vectors)
+
+
+def _last_places(history: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """int16 [samples, items]: the last place where each item stands in a sample's history, −1 where it does not."""
+    known = tf.where((history >= 0) & (history < items))
+    places = tf.tensor_scatter_nd_max(
+        tf.fill([tf.shape(history)[0], items], -1),
+        tf.stack([known[:, 0], tf.cast(tf.gather_nd(history, known), tf.int64)], axis=1),
+        tf.cast(known[:, 1], tf.int32),
+    )
+    return tf.cast(places, tf.int16)
 
 
 class SampledSoftmax:
-    """Told from ``negatives`` items, drawn uniformly from the catalogue for each batch anew and shared by its pairs.
+    """Told from ``loss_negatives`` items, drawn uniformly from the catalogue for each batch anew and shared by its pairs.
 
     −Σ_i w_i log softmax(q_i · v_i, q_i · v_j for j drawn, j ≠ i)[0] / Σ_i w_i (Jean et al. 2015, with a uniform Q, whose
     correction is the same for all and so cancels out).
     """
 
-    def __init__(self, items: ItemTower, frequency: tf.Tensor, negatives: int) -> None:
-        self._items, self._negatives = items, negatives
+    def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
+        self._items, self._settings = items, settings
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = draws.uniform([self._negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
-        own = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1, keepdims=True)
-        others = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
-        others = tf.where(pairs.rows[:, tf.newaxis] == drawn, others.dtype.min, others)
-        scores = tf.concat([own, others], axis=1)
-        return _mean(tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(pairs.rows), scores), pairs.weight)
+        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
+        own_score = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1)
+        scores = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
+        return _told_apart(pairs, own_score, drawn, scores, self._settings.loss_hardest)
 
 
-def _mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(losses * weight) / tf.maximum(total(tf.reduce_sum(weight)), 1.0)
+def _told_apart(pairs: Pairs, own: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor, hardest: int | None) -> tf.Tensor:
+    """The mean loss of each pair's own score [m] beside the scores [m, k] of ``rows`` [k], the pair's own item left out.
 
-
-Loss = Callable[[Pairs], tf.Tensor]
-LOSSES: Mapping[str, Callable[[ItemTower, tf.Tensor, int], Loss]] = {
-    "in_batch": InBatchSoftmax,
-    "full": FullSoftmax,
-    "sampled": SampledSoftmax,
-}
+    Args:
+      hardest: how many count of each pair's negatives, those that score best: what recall would return in the item's place.
+    """
+    scores = tf.where(pairs.rows[:, tf.newaxis] == rows, scores.dtype.min, scores)
+    if hardest is not None:
+        scores = tf.math.top_k(scores, k=tf.minimum(hardest, tf.shape(scores)[1]), sorted=False).values
+    logits = tf.concat([own[:, tf.newaxis], scores], axis=1)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(pairs.rows), logits)
+    return tf.reduce_sum(losses * pairs.weight) / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)

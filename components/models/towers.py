@@ -100,7 +100,17 @@ class PooledTower(keras.layers.Layer):
 
     def training_pairs(self, inputs: Features) -> Pairs:
         """One of each sample."""
-        return Pairs(self(inputs, training=True), inputs["item_row"], inputs["weight"])
+        rows = inputs["item_row"]
+        samples = tf.range(tf.shape(rows)[0])
+        return Pairs(
+            queries=self(inputs, training=True),
+            rows=rows,
+            weight=inputs["weight"],
+            history=inputs["history_row"],
+            sample=samples,
+            place=tf.zeros_like(samples),
+            propensity=inputs.get("propensity"),
+        )
 
 
 def _initializer() -> keras.initializers.Initializer:

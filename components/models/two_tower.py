@@ -8,8 +8,8 @@ import tensorflow_recommenders as tfrs
 
 from components.models.draws import drawing
 from components.models.features import Features
+from components.models.losses import Loss
 from components.models.pairs import Pairs
-from components.models.softmax import Loss
 from components.models.towers import ItemTower
 
 

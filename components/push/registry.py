@@ -6,7 +6,7 @@
       models/retrieval/3/          SavedModels under TensorFlow Serving's base paths
       models/ranker/3/
       bundles/3/manifest.json      written last: a bundle without it does not exist
-      bundles/3/{index,catalogue,features}/, config.json, evaluation.json
+      bundles/3/{index,item_to_item,catalogue,features}/, config.json, evaluation.json
 
 The manifest names every file of the release with its SHA-256. A release appears by renames, models first, manifest last, so
 a crash leaves at most folders that no manifest names; the next release takes a higher number.

@@ -17,8 +17,10 @@ import tf_keras as keras
 
 from components.config import PipelineConfig
 from components.models.items import ItemTable, of_rows
-from components.models.sequence_tower import SelfAttentionTower
-from components.models.softmax import LOSSES
+from components.models.losses import LOSSES
+from components.models.recurrent import Recurrent
+from components.models.self_attention import SelfAttention
+from components.models.sequence_tower import Encoder, SequenceTower
 from components.models.towers import ItemTower, PooledTower
 from components.models.two_tower import QueryTower, TwoTower
 from components.schema import samples as names
@@ -73,9 +75,9 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
     with strategy.scope():
         model = two_tower(context, table)
     with tempfile.TemporaryDirectory() as scratch:
-        windows = settings.query_tower == "self_attention"
+        windows = settings.query_tower != "pooled"
         blocks = _positives(context, windows).cache(str(Path(scratch) / "train"))
-        moments = held_out(context, [*context.query_keys(), "item_row"], MEASURED_SAMPLES).batch(512).cache()
+        moments = held_out(context, [*context.query_keys(), "item_row"], MEASURED_SAMPLES).batch(64).cache()
         progress = train(
             model,
             partial(training_batches, blocks, settings.batch_size, settings.seed),
@@ -93,12 +95,15 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     settings = context.config.retrieval
     dim, hidden, dropout = settings.embedding_dim, settings.hidden, settings.dropout
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
-    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings.loss_negatives)
+    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings)
     if settings.query_tower == "pooled":
         return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss, settings.seed)
-    length = context.config.samples.history_length
-    tower = SelfAttentionTower(items, context.query_slots, dim, length, settings.blocks, settings.heads, dropout)
-    return TwoTower(tower, items, loss, settings.seed)
+    encoder: Encoder
+    if settings.query_tower == "gru":
+        encoder = Recurrent(dim, settings.blocks, dropout)
+    else:
+        encoder = SelfAttention(dim, context.config.samples.history_length, settings.blocks, settings.heads, dropout)
+    return TwoTower(SequenceTower(items, context.query_slots, dim, encoder), items, loss, settings.seed)
 
 
 def _positives(context: TrainingContext, windows: bool) -> tf.data.Dataset:
@@ -108,7 +113,8 @@ def _positives(context: TrainingContext, windows: bool) -> tf.data.Dataset:
     """
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
-    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight]
+    shown = [names.PROPENSITY] if context.config.samples.impressions is not None else []
+    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight, *shown]
 
     def only_positives(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         wanted = block[label][:, 0] > 0

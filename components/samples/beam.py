@@ -24,7 +24,7 @@ from components.schema.samples import SPLITS
 
 # Level 1 of gzip: samples are read many times but from a warm cache, and a higher level halves the speed of writing.
 TFRECORD = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-EVENT_COLUMNS = ("user_id", "item_id", "type", "value", "timestamp_ms", "request_id", "position")
+EVENT_COLUMNS = ("user_id", "item_id", "type", "value", "timestamp_ms", "request_id", "position", "propensity")
 
 
 def make_samples(

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from components.config import PipelineConfig
 from components.config.dataset import FeatureKind, TaskConfig
 from components.features.context import CALENDAR
+from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.features.user import MOMENT_BITS, UserPast, UserValues
 from components.samples.plan import EVENTS_TO_LEAVE_OUT, SamplePlan
 from components.schema import samples as names
 from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
 
 ROWS_PER_BATCH = 16_384
-TRAIN, EVAL, TEST = range(3)
 COMPARE = {">=": np.greater_equal, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less}
 
 
@@ -69,7 +69,9 @@ class UserGroup:
         self.type = types.to_numpy().astype(np.int16)
         self.item = pc.index_in(self._events.column("item_id"), catalogue.items.column("item_id").combine_chunks()).to_numpy()
         self.value = self._events.column("value").fill_null(np.nan).to_numpy()
-        self.past_rows = np.flatnonzero(self.type >= 0)
+        self.own_rows = np.flatnonzero(self.type >= 0)
+        self.dealt = self._dealt() if config.samples.split.kind == "random" else None
+        self.past_rows = self.own_rows if self.dealt is None else self.own_rows[self.dealt == TRAIN]
         none_forgotten = np.zeros((len(self.user_ids), len(plan.types)), np.int64)
         self.past = UserPast(
             self.user[self.past_rows], self.timestamp_ms[self.past_rows], self.type[self.past_rows], none_forgotten
@@ -79,7 +81,7 @@ class UserGroup:
         """The rows that become samples, with their labels and split."""
         impressions = self._config.samples.impressions
         if impressions is None:
-            rows = self.past_rows
+            rows = self.own_rows
         else:
             rows = np.flatnonzero(pc.equal(self._events.column("type"), impressions).to_numpy())
         labels = self._labels(rows)
@@ -151,7 +153,14 @@ class UserGroup:
         found = (shown[match] == shown[rows]) & joined & within
         return found, np.where(found, self.value[match], np.nan)
 
+    def _dealt(self) -> NDArray[np.int8]:
+        """int8 [n]; the split of each of ``own_rows``."""
+        key, samples = user_keys(self.user_ids)[self.user[self.own_rows]], self._config.samples
+        return dealt(key, self.item[self.own_rows], self.timestamp_ms[self.own_rows], samples.split, samples.seed)
+
     def _split(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        if self.dealt is not None:
+            return self.dealt
         if self._config.samples.split.kind == "time":
             moment = self.timestamp_ms[rows]
             return ((moment >= self._plan.eval_from_ms).astype(np.int8) + (moment >= self._plan.test_from_ms)).astype(np.int8)
@@ -172,6 +181,8 @@ class UserGroup:
     def _batch(self, moments: Moments, rng: np.random.Generator) -> pa.RecordBatch:
         rows = moments.row
         moment = self.timestamp_ms[rows]
+        if self.dealt is not None:  # what is held out at random is asked for with all in hand that may be known
+            moment = np.where(moments.split == TRAIN, moment, self._plan.last_timestamp_ms + 1)
         columns = self._query_columns(self.user[rows], moment, rows)
         columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
         columns[names.WINDOW_END] = _single(pa.array(moments.window_end.astype(np.int64)))
@@ -187,6 +198,8 @@ class UserGroup:
         else:
             position = self._events.column("position").take(pa.array(rows)).combine_chunks()
             columns[names.POSITION] = _single(position.fill_null(0).cast(pa.int64()))
+            propensity = self._events.column("propensity").take(pa.array(rows)).combine_chunks()
+            columns[names.PROPENSITY] = _single(propensity.fill_null(1.0))
         return self._as_samples(columns)
 
     def requests(self) -> pa.RecordBatch:
@@ -310,7 +323,7 @@ class UserGroup:
 
     def _seen(self) -> pa.ListArray:
         """Every item of each user's past, once, not only the history's last ones."""
-        distinct = np.unique(self.user[self.past_rows] * self._catalogue.items.num_rows + self.item[self.past_rows])
+        distinct = np.unique(self.user[self.own_rows] * self._catalogue.items.num_rows + self.item[self.own_rows])
         user, item = np.divmod(distinct, self._catalogue.items.num_rows)
         starts = np.searchsorted(user, np.arange(len(self.user_ids) + 1)).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(starts), self._item_ids(item))

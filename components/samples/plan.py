@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
+from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
 from components.schema.catalogue import read_items
 from components.schema.events import SUMMARY_FILE, EventLogSummary, event_files, utc
 from components.schema.samples import history_types
@@ -98,17 +99,17 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
     if config.samples.split.kind == "time":
         eval_from, test_from = _split_moments(config, event_log, sample_types)
         held_out = HeldOut.since(eval_from)
-    else:
+    elif config.samples.split.kind == "leave_last_out":
         eval_from = test_from = NEVER
         held_out = HeldOut.of_each_user(event_log, sample_types)
+    else:
+        eval_from = test_from = NEVER
+        held_out = None
     item_ids = read_items(catalogue).column("item_id").combine_chunks()
-    counts = np.zeros(len(item_ids), np.int64)
-    for events in _days(event_log, types, ["user_id", "item_id", "timestamp_ms"]):
-        events = events.filter(held_out.is_before(events))
-        index = pc.index_in(events.column("item_id"), item_ids).to_numpy()
-        counts += np.bincount(index, minlength=len(counts))
+    days = _days(event_log, types, ["user_id", "item_id", "timestamp_ms"])
+    counts = _dealt_counts(days, item_ids, config) if held_out is None else _counts(days, item_ids, held_out)
     if counts.sum() == 0:
-        where = f"before {utc(eval_from)}, where validation begins" if eval_from < NEVER else "before the users' last two"
+        where = f"before {utc(eval_from)}, where validation begins" if eval_from < NEVER else "outside what is held out"
         raise DataError(
             f"{event_log}: no event of type {' or '.join(types)} lies {where}; "
             "wanted events to train on: correct samples.history_types or dataset.events"
@@ -123,6 +124,35 @@ def make_plan(config: PipelineConfig, event_log: Path, catalogue: Path) -> Sampl
         negative_cdf=np.cumsum(drawn / drawn.sum()),
         bucket_count=max(2, -(-summary.event_count // EVENTS_PER_BUCKET)),
     )
+
+
+def _counts(days: Iterator[pa.Table], item_ids: pa.Array, held_out: HeldOut) -> NDArray[np.int64]:
+    """int64 [num_items]; events of each that are learnt from, counted a day at a time."""
+    counts = np.zeros(len(item_ids), np.int64)
+    for events in days:
+        events = events.filter(held_out.is_before(events))
+        counts += np.bincount(pc.index_in(events.column("item_id"), item_ids).to_numpy(), minlength=len(counts))
+    return counts
+
+
+def _dealt_counts(days: Iterator[pa.Table], item_ids: pa.Array, config: PipelineConfig) -> NDArray[np.int64]:
+    """The same where events are dealt at random, for which all of a user's must be at hand.
+
+    Raises:
+      DataError: nobody has enough events for one to be tested.
+    """
+    events = pa.concat_tables(days).combine_chunks()
+    users = events.column("user_id").combine_chunks().dictionary_encode()
+    key = user_keys(users.dictionary)[users.indices.to_numpy()]
+    item, moment = pc.index_in(events.column("item_id"), item_ids).to_numpy(), events.column("timestamp_ms").to_numpy()
+    split = dealt(key, item, moment, config.samples.split, config.samples.seed)
+    if {*np.unique(split)} != {TRAIN, EVAL, TEST}:
+        raise DataError(
+            f"a split is empty: samples.split.kind: random takes the whole parts of {config.samples.split.eval} and "
+            f"{config.samples.split.test} of each user's events, and the most that any of {len(users.dictionary)} users has is "
+            f"{np.bincount(users.indices.to_numpy()).max(initial=0)}; wanted more events a user, larger shares, or another kind"
+        )
+    return np.bincount(item[split == TRAIN], minlength=len(item_ids))
 
 
 def _check_types(config: PipelineConfig, types: tuple[str, ...], seen_types: set[str]) -> None:

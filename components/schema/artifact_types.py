@@ -42,6 +42,12 @@ class ItemIndex(Artifact):
     TYPE_NAME = "winnow.ItemIndex"
 
 
+class ItemNeighbours(Artifact):
+    """Which items go with which, with a score (``components.item_to_item.neighbours``)."""
+
+    TYPE_NAME = "winnow.ItemNeighbours"
+
+
 class FunnelEvaluation(Artifact):
     """Metrics of the whole funnel beside the baselines, and the verdict."""
 

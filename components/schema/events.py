@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-MS_PER_DAY = 86_400_000
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 24 * MS_PER_HOUR
 EPOCH = date(1970, 1, 1)
 CONTEXT_PREFIX = "context_"
 SUMMARY_FILE = "summary.json"

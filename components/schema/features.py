@@ -1,6 +1,7 @@
 """The feature snapshot: what serving and evaluation need of the features, at the end of the log.
 
-``facts.json``; ``interactions/*.parquet`` (user_id, item_index, timestamp_ms of the training positives);
+``facts.json``; ``interactions/*.parquet`` (user_id, item_index, timestamp_ms of the training positives, all of a user's in one
+file);
 ``user_states/*.parquet`` (a row a user: recent items with time, value and type code, oldest first, event counts, and
 every item ever had);
 ``user_requests/*.gz`` (samples without an item: what each user's request would be right after the last event).
@@ -44,6 +45,11 @@ class SnapshotFacts:
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{folder / FACTS_FILE}: cannot be read ({error}); run the Samples node again") from error
         return cls(**{**raw, "types": tuple(raw["types"])})
+
+
+def interaction_files(folder: Path) -> list[Path]:
+    """Each holds all rows of its users."""
+    return sorted((folder / INTERACTIONS_FOLDER).glob("*.parquet"))
 
 
 def read_interactions(folder: Path) -> pa.Table:

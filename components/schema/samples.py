@@ -3,7 +3,8 @@
 Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_*`` and ``context_*`` what is known
 of the request; ``label_<task>`` and ``weight_<task>``, the weight 0 where the task was not observed; ``negative_*``
 lists of drawn negatives. Where negatives are drawn, the label of a task that only asks whether the event happened is a
-list: 1 for the item, then 0 for each negative. ``window_end`` is 1 for those of a user's positives in training that, with
+list: 1 for the item, then 0 for each negative. ``propensity`` is the probability with which the item was
+shown, 1 where the log does not say it. ``window_end`` is 1 for those of a user's positives in training that, with
 their histories, hold each of the others once: what a model of sequences learns from. User and item features keep their
 configured names.
 """
@@ -20,7 +21,7 @@ USER_IDLE = "user_idle_s"
 COUNT_PREFIX = "user_count_"
 LABEL_PREFIX, WEIGHT_PREFIX = "label_", "weight_"
 NEGATIVE_ITEM, NEGATIVE_PROB = "negative_item_id", "negative_prob"
-POSITION, WINDOW_END = "position", "window_end"
+POSITION, PROPENSITY, WINDOW_END = "position", "propensity", "window_end"
 SPLITS = ("train", "eval", "test")
 
 HOURS, WEEKDAYS = 24, 7
@@ -50,7 +51,7 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     if config.samples.impressions is None:
         spec |= {NEGATIVE_ITEM: ("string", False), NEGATIVE_PROB: ("float", False)}
     else:
-        spec |= {POSITION: ("int64", True)}
+        spec |= {POSITION: ("int64", True), PROPENSITY: ("float", True)}
     return spec
 
 

@@ -21,7 +21,7 @@ VOCABULARY_SIZE = {FeatureKind.ID: 1_000_000, FeatureKind.CATEGORICAL: 10_000, F
                    FeatureKind.TEXT: 20_000}  # fmt: skip
 MIN_COUNT = {FeatureKind.ID: 2, FeatureKind.TEXT: 5}
 STANDARD_BOUND = 5.0
-PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.WINDOW_END, names.POSITION,
+PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.WINDOW_END, names.POSITION, names.PROPENSITY,
              CONTEXT_PREFIX + "hour", CONTEXT_PREFIX + "weekday"}  # fmt: skip
 AGE_BUCKETS = 34  # 2 ** 33 s are 272 years
 

@@ -75,6 +75,16 @@ PANELS: list[tuple[str, str, dict[str, str]]] = [
             "lost an hour": "sum(increase(winnow_event_stream_lost_total[1h]))",
         },
     ),
+    (
+        "Stream tier",
+        "none",
+        {
+            "lag, s": "max(winnow_stream_lag_seconds)",
+            "files waiting": "max(winnow_stream_pending_files)",
+            "{{outcome}} a second": "sum by (outcome) (rate(winnow_stream_events_total[15m]))",
+            "time of a batch, s": "rate(winnow_stream_batch_seconds_sum[15m]) / rate(winnow_stream_batch_seconds_count[15m])",
+        },
+    ),
     ("Release", "none", {"{{instance}}": "winnow_release_version"}),
     ("Age of the release", "s", {"age": "time() - max(winnow_release_published_timestamp_seconds)"}),
 ]

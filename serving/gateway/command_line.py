@@ -15,6 +15,7 @@ from pathlib import Path
 from components.config import load_settings
 from components.errors import ServingError, WinnowError
 from components.push.registry import Registry
+from components.schema.trends import STREAM_FOLDER
 from serving.child_process import when_stdin_closes
 from serving.embedded_store import embedded_store
 from serving.gateway.app import create_app
@@ -74,7 +75,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     else:
         store_url = with_password(store_url, os.environ)
     client = stack.enter_context(ModelClient(target))
-    gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings)
+    gateway = Gateway(registry, client, store_url, workdir / "unsent.jsonl", settings, workdir / STREAM_FOLDER)
     stack.callback(gateway.close)
     # What is loaded by now stays for good: half a million objects, through which the collector would go for 0.2 s at a time.
     gc.collect()

@@ -100,8 +100,15 @@ def similar_items(allowed: Allowed, known: Known, count: int) -> Rows:
     return allowed.nearest(allowed.release.vectors[recent], 1 + count // len(recent)).T.ravel()
 
 
+def item_to_item(allowed: Allowed, known: Known, count: int) -> Rows:
+    """What goes with the most recent items of the history, by who had both."""
+    recent = known.history[: allowed.release.config.item_to_item.history]
+    return allowed.first(allowed.release.neighbours.similar(recent), count)
+
+
 SOURCES: Mapping[str, Callable[[Allowed, Known, int], Rows]] = {
     "two_tower": two_tower,
+    "item_to_item": item_to_item,
     "similar_items": similar_items,
     "segment": lambda allowed, known, count: allowed.first(known.segment, count),
     "trending": lambda allowed, known, count: allowed.first(allowed.release.trending, count),

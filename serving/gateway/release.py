@@ -16,6 +16,7 @@ from components.config import PipelineConfig, parse_config
 from components.features.request import RequestForm
 from components.features.user import UserState
 from components.index.index import Index, ScannIndex, load_vectors
+from components.item_to_item.neighbours import Neighbours
 from components.push.registry import Registry
 from components.schema.catalogue import read_items, read_users
 from components.schema.events import MS_PER_DAY
@@ -43,14 +44,15 @@ class Release:
 
     Attributes:
       published: UTC; candidates: how many recalled items are ranked.
-      item_ids: object [n] of str; vectors: float32 [n, dim]; index: over them.
+      item_ids: object [n] of str; vectors: float32 [n, dim]; index: over them; neighbours: of the items that the catalogue
+        had when the release was made.
       items: the catalogue, with every item's features; event_counts: int64 [n]; events of the training split.
       allowed: bool [n]; which rows may be shown at all; row_of_item: of every item that may be asked for.
       popular, trending, fresh: int32 [n]; rows by events of the training split in all, by those of the last week, and by the
         moment since when an item exists; best first.
       users: the catalogue's; states: what users did, as of the end of the release's log.
       base: the release as it was published, None for itself; live_number: of the state of
-        ``LiveItems`` that is laid over it.
+        ``LiveItems`` that is laid over it; trends_number: of that of ``LiveTrends``.
     """
 
     version: int
@@ -62,6 +64,7 @@ class Release:
     titles: list[str]
     vectors: Vectors
     index: Index
+    neighbours: Neighbours
     items: pa.Table
     event_counts: NDArray[np.int64]
     allowed: NDArray[np.bool_]
@@ -75,6 +78,7 @@ class Release:
     states: KeyedRows
     base: "Release | None" = None
     live_number: int = 0
+    trends_number: int = 0
 
     @classmethod
     def load(cls, registry: Registry, version: int) -> Self:
@@ -102,6 +106,7 @@ class Release:
             titles=items.column("title").to_pylist(),
             vectors=vectors,
             index=ScannIndex.load(bundle / "index", len(vectors)),
+            neighbours=Neighbours.load(bundle / "item_to_item", len(vectors)),
             items=items,
             allowed=np.ones(items.num_rows, bool),
             row_of_item={item: row for row, item in enumerate(item_ids)},

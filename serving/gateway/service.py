@@ -16,6 +16,7 @@ from serving.gateway.errors import UnknownItemError
 from serving.gateway.experiments import Funnels
 from serving.gateway.item_api import ItemBody, ItemReply, SimilarItem, SimilarReply
 from serving.gateway.live_items import LiveItems
+from serving.gateway.live_trends import LiveTrends
 from serving.gateway.logged import event_record, shown_record
 from serving.gateway.readiness import Readiness
 from serving.gateway.recall import Allowed, Known
@@ -37,17 +38,24 @@ class Gateway:
     Args:
       registry: of the releases; the one that it calls current is served, and taken up when it changes.
       unsent: the file for records that the event stream does not take.
+      trends: the stream tier's folder; None leaves what trends to the release.
     """
 
     def __init__(
-        self, registry: Registry, models: ModelClient, store_url: str, unsent: Path, settings: GatewaySettings
+        self,
+        registry: Registry,
+        models: ModelClient,
+        store_url: str,
+        unsent: Path,
+        settings: GatewaySettings,
+        trends: Path | None = None,
     ) -> None:
         version = registry.current()
         if version is None:
             raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._stream = EventStream(store_url, unsent)
-        self._live, self._swapping = LiveItems(store_url, models), threading.Lock()
+        self._live, self._trends, self._swapping = LiveItems(store_url, models), LiveTrends(trends), threading.Lock()
         try:
             self._funnels = self._first(version)
         except BaseException:
@@ -59,6 +67,7 @@ class Gateway:
         self._threads = [
             Repeated("releases", watch.look, WATCH_S),
             Repeated("items", self._follow, FOLLOW_S),
+            Repeated("trends", self._follow_trends, WATCH_S),
             Repeated("vectors of items", self._embed, FOLLOW_S),  # apart: withdrawals do not wait for the item tower
         ]
 
@@ -219,6 +228,15 @@ class Gateway:
         self._live.refresh()
         self._lay_over()
 
+    def _follow_trends(self) -> None:
+        """Lay over the release what the stream tier has counted last.
+
+        Raises:
+          ArtifactError: its files cannot be read.
+        """
+        self._trends.refresh()
+        self._lay_over()
+
     def _embed(self) -> None:
         """Have made what is missing of the vectors of items put in.
 
@@ -233,9 +251,14 @@ class Gateway:
             self._funnels = self._up_to_date(self._funnels)
 
     def _up_to_date(self, funnels: Funnels) -> Funnels:
-        if not self._live.behind(funnels.release):
+        release = funnels.release
+        if self._live.behind(release):
+            release = self._live.over(release)
+        if self._trends.behind(release):
+            release = self._trends.over(release)
+        if release is funnels.release:
             return funnels
-        return Funnels(self._live.over(funnels.release), self._models, funnels.store, self._settings)
+        return Funnels(release, self._models, funnels.store, self._settings)
 
 
 def _fold(funnels: Funnels, user_id: str, events: Sequence[Event]) -> int:

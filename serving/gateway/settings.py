@@ -55,7 +55,15 @@ class GatewaySettings(Settings):
     budgets_ms: Budgets = Budgets()
     limits: Limits = Limits()
     quotas: Quotas = Field(
-        default={"two_tower": 220, "similar_items": 40, "segment": 20, "trending": 20, "popular": 20, "fresh": 10},
+        default={
+            "two_tower": 180,
+            "item_to_item": 60,
+            "similar_items": 20,
+            "segment": 20,
+            "trending": 20,
+            "popular": 20,
+            "fresh": 10,
+        },
         description="how many candidates each source may bring before the others have brought theirs",
     )
     rerank: RerankSettings = RerankSettings()

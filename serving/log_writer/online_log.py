@@ -26,10 +26,24 @@ import pyarrow.parquet as pq
 
 from components.errors import ArtifactError, ServingError
 from components.schema.events import MS_PER_DAY, day_name
-from serving.log_writer.stream_id import parsed
+from serving.log_writer.stream_id import StreamId, parsed
 from serving.log_writer.tables import EVENTS, REJECTS, SHOWN, STREAM_ID, to_tables
 
 PARTIAL = ".part.parquet"
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file of one of the log's tables, as it will be for ever.
+
+    Attributes:
+      name: its place in the table's folder.
+      first_ms, last_ms: when its first and its last entry came into the stream.
+    """
+
+    name: str
+    first_ms: int
+    last_ms: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,14 @@ class OnlineLog:
         except OSError as error:
             raise ServingError(f"{self._folder}: the log cannot be written ({error.strerror or error})") from error
         return Appended(**counts)
+
+    def files(self, table: str) -> list[LogFile]:
+        """Those that are whole, in the order in which their first entries came; a day that is over may still get one."""
+        found = []
+        for path in (self._folder / table).glob("day=*/part-*.parquet"):
+            first, last = _bounds(path)
+            found.append((first, last, LogFile(f"{path.parent.name}/{path.name}", first[0], last[0])))
+        return [file for _, _, file in sorted(found, key=lambda each: each[:2])]
 
     def holds(self, ids: Iterable[str]) -> set[str]:
         """Those of the stream ids whose entries are in the log."""
@@ -110,10 +132,15 @@ def _held(folder: Path, ids: pa.Array | pa.ChunkedArray) -> pa.Array:
     moments = [parsed(each) for each in pc.unique(ids).to_pylist()]
     found: list[str] = []
     for path in folder.glob("part-*.parquet") if moments else ():
-        first, last = map(parsed, path.stem.removeprefix("part-").split("_"))
+        first, last = _bounds(path)
         if first <= max(moments) and last >= min(moments):
             found += pc.unique(_ids(path)).to_pylist()
     return pc.unique(ids.filter(pc.is_in(ids, pa.array(found, pa.string()))))
+
+
+def _bounds(path: Path) -> tuple[StreamId, StreamId]:
+    first, last = map(parsed, path.stem.removeprefix("part-").split("_"))
+    return first, last
 
 
 def _ids(path: Path) -> pa.ChunkedArray:

@@ -8,9 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from components.config import load_settings
+from pipelines.beam_profiles import ClusterBeam, load_beam
+from pipelines.cli import app
 from serving.gateway.command_line import _parser as gateway_flags
 from serving.gateway.settings import GatewaySettings
 from serving.log_writer.command_line import _parser as writer_flags
@@ -202,6 +205,43 @@ def test_our_commands_know_their_flags(production: dict[tuple[str, str], Documen
         assert parser.parse_args(flags).store_url == "redis://winnow-store:6379/0"
         if "--settings=/etc/winnow/settings.yaml" in flags:
             load_settings(K8S / "base" / "settings.yaml", GatewaySettings, "the gateway's settings")
+
+
+def test_the_stream_tier_knows_its_flags_and_its_beam_profile(
+    checks: ModuleType, production: dict[tuple[str, str], Document], tmp_path: Path
+) -> None:
+    stream = typer.main.get_command(app).commands["stream"]  # type: ignore[attr-defined]  a group of commands
+    on_flink: Document = {}
+    for documents in (overlay(checks, "local"), production):
+        pod = documents["Deployment", "winnow-stream"]["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        command, *flags = container["args"]
+        assert command == "stream"
+        asked = stream.make_context("stream", flags).params
+        config_maps = {each["name"]: each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each}
+        mounted = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+        assert config_maps[mounted[str(asked["config"].parent)]] == "winnow-config"
+        assert {str(asked["workdir"] / each) for each in ("online-log", "stream")} <= mounted.keys()
+        if asked["beam"] is not None:
+            on_flink = documents["ConfigMap", config_maps[mounted[str(asked["beam"].parent)]]]
+    profile_file = tmp_path / "beam.yaml"
+    profile_file.write_text(on_flink["data"]["beam.yaml"])
+    profile = load_beam(profile_file)
+    assert isinstance(profile, ClusterBeam)
+    profile.check_place(Path("/var/winnow"), "--workdir")
+    name, port = profile.job_server.split(":")
+    assert int(port) in {each["port"] for each in production["Service", name]["spec"]["ports"]}
+    flink = production["FlinkDeployment", "winnow-flink"]["spec"]
+    [workers] = flink["taskManager"]["podTemplate"]["spec"]["containers"]
+    assert profile.worker_pool == f"localhost:{workers['ports'][0]['containerPort']}"
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in flink["podTemplate"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    of_workers = {mount["mountPath"]: claims.get(mount["name"]) for mount in workers["volumeMounts"]}
+    assert of_workers["/var/winnow/online-log"] == "winnow-online-log"
+    assert of_workers["/var/winnow/stream"] == "winnow-stream"
 
 
 def test_releases_lie_under_one_path_everywhere(production: dict[tuple[str, str], Document]) -> None:

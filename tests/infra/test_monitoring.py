@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.schema.trends import FORMAT, Manifest
+from pipelines.nearline_metrics import StreamMetrics
 from serving.event_stream import EventStream
 from serving.gateway.api import Event, Recommended, RecommendReply
 from serving.gateway.metrics import GatewayState, Metrics
@@ -25,7 +28,7 @@ RECORDED = re.compile(r"\bwinnow:[a-z0-9_:]+")
 
 @pytest.fixture(scope="module")
 def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """What a gateway exposes once each thing has happened to it: name → names of labels."""
+    """What a gateway and the stream tier expose once each thing has happened to them: name → names of labels."""
     metrics = Metrics()
     stream = EventStream("redis://127.0.0.1:1/0", tmp_path_factory.mktemp("stream") / "unsent.jsonl")
     metrics.registry.register(GatewayState(stream, lambda: 1, lambda: datetime(2026, 1, 1, tzinfo=UTC)))
@@ -39,8 +42,10 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     metrics.request_ended("POST", "/v1/recommend", 200, 0.01)
     metrics.rate_limited("recommend")
     stream.close()
+    counting = StreamMetrics()
+    counting.committed(Manifest(FORMAT, 1, 0, (), 1, 1, 1, 1, {}, {}), 1.0)
     found: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(metrics.page().decode()):
+    for family in text_string_to_metric_families((metrics.page() + generate_latest(counting.registry)).decode()):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found

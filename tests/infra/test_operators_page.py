@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config import load_config
 from pipelines.kubeflow.settings import CHIEF_LABEL, KubeflowSettings, TrainingWorkers, load_kubeflow
 from pipelines.nodes import READING_RELEASES
 
@@ -54,6 +55,15 @@ def test_the_secrets_are_those_that_serving_takes() -> None:
     }
     assert mounted == {"winnow-store", "winnow-keys"}
     assert mounted <= made_secrets().keys()
+
+
+def test_the_config_map_is_the_one_that_the_stream_tier_takes() -> None:
+    made = re.findall(r"create configmap (\S+) --from-file=(\S+?)=(\S+)", PAGE)
+    pod = named("Deployment", "components/stream")["winnow-stream"]["spec"]["template"]["spec"]
+    [name] = [each["configMap"]["name"] for each in pod["volumes"] if "configMap" in each]
+    [(file, source)] = [(file, source) for each, file, source in made if each == name]
+    assert f"--config=/etc/winnow/{file}" in pod["containers"][0]["args"]
+    load_config(ROOT / source)
 
 
 def test_the_pipeline_runs_as_an_account_that_there_is(settings: KubeflowSettings) -> None:

@@ -1,10 +1,11 @@
 """Where Beam's work is done: what the settings become, and what is refused."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ServingError
 from pipelines.beam_profiles import BeamFile, ClusterBeam, load_beam
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "infra/config/beam"
@@ -37,13 +38,21 @@ def test_workers_elsewhere_need_a_folder_that_they_see() -> None:
     ClusterBeam(profile="flink", job_server="localhost:8099").check_place(Path("/home/me/run"), "--workdir")
 
 
+def test_a_job_server_that_is_not_there_is_told_at_once() -> None:
+    wanted = r"beam\.job_server: nothing answers at \[::1\]:1 .*wanted Beam's job server for flink, .*job_server\.py flink"
+    with pytest.raises(ServingError, match=wanted):
+        ClusterBeam(profile="flink", job_server="[::1]:1").check_answers()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ClusterBeam(profile="flink", job_server=f"127.0.0.1:{server.getsockname()[1]}").check_answers()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("beam: {profile: dask}", "beam: "),
         (
             "beam: {profile: dataflow, project: p}",
-            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, FunnelEvaluator and",
+            "beam: profile: found dataflow, which cannot do winnow's Beam work: Ingest, Samples, ItemToItem,",
         ),
         ("beam: {profile: flink}", "beam.flink.job_server: "),
         ("beam: {profile: flink, job_server: somewhere}", "beam.flink.job_server: found 'somewhere'"),

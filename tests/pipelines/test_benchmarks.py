@@ -5,8 +5,20 @@ from pathlib import Path
 import pytest
 
 from components.config import PipelineConfig
+from components.config.rankers import RANKERS
 from components.errors import ConfigError
-from pipelines.benchmarks import BENCHMARKS, Figures, of_seeds, prepare, summary
+from pipelines.benchmarks import (
+    BENCHMARKS,
+    GROUPS,
+    Figures,
+    keep_figures,
+    kept_figures,
+    of_rankers,
+    of_seeds,
+    prepare,
+    summary,
+    together,
+)
 
 SEQUENCES = "1 7 9 8 5\n2 9 7 8\n"
 
@@ -32,11 +44,11 @@ def test_data_are_read_once(prepared: PipelineConfig) -> None:
 
 
 def test_an_unknown_benchmark() -> None:
-    with pytest.raises(ConfigError, match="found the benchmark 'ml-20m', wanted one of ml-1m, amazon-beauty"):
+    with pytest.raises(ConfigError, match="found the benchmark 'ml-20m', wanted one of ml-1m, amazon-beauty, ml-100k-random, "):
         prepare("ml-20m", None, print)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", [name for name, benchmark in BENCHMARKS.items() if benchmark.sequences])
 def test_data_that_are_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"--data: found {tmp_path}, wanted the folder that holds "):
@@ -64,3 +76,45 @@ def test_seeds_are_summed_up() -> None:
     assert summary("ml-1m", [figures(0.2)])["systems"]["recall_only"]["hit_rate@10"] == {"mean": 0.2, "sd": 0.0}
     # The first was trained in a run before, and how long that took is not known any more.
     assert summary("ml-1m", [figures(0.2), figures(0.4, RetrievalTrainer=120.0)])["training_s"] == {"RetrievalTrainer": 120.0}
+
+
+def test_each_ranker_is_run_with_its_own_settings(prepared: PipelineConfig) -> None:
+    """All but the ranker stays as it is, so that its results are taken from the run before."""
+    configs = dict(of_rankers("ml-100k-time", prepared))
+    assert {name: config.ranking.model.name for name, config in configs.items()} == {name: name for name in RANKERS}
+    for config in configs.values():
+        ranking = config.ranking.model_copy(update={"model": prepared.ranking.model})
+        assert config.model_copy(update={"ranking": ranking}) == prepared
+    assert dict(of_rankers("amazon-beauty", prepared)) == {"": prepared}
+
+
+def test_figures_are_kept_for_the_same_data_and_settings(prepared: PipelineConfig, tmp_path: Path) -> None:
+    events = prepared.dataset.events.model_copy(update={"path": tmp_path / "var" / "data" / "amazon-beauty" / "events.parquet"})
+    dataset = prepared.dataset.model_copy(update={"events": events, "items": None})
+    config = prepared.model_copy(update={"dataset": dataset})
+    path, found = tmp_path / "figures" / "din.json", Figures({"funnel": {"ndcg@10": 0.1}}, {"RankingTrainer": 5.0})
+    assert kept_figures(path, config) is None
+    keep_figures(path, config, found)
+    assert kept_figures(path, config) == found
+    (_, _), (_, other) = of_seeds(config, 2)
+    assert kept_figures(path, other) is None
+    events.path.write_bytes(events.path.read_bytes() + b" ")
+    assert kept_figures(path, config) is None
+
+
+def test_runs_with_several_rankers_become_one_table() -> None:
+    def figures(funnel: float, **training_s: float) -> Figures:
+        metrics = {"funnel": funnel, "recall_only": 0.2, "popularity": 0.1, "last_release": 0.3}
+        return Figures({system: {"ndcg@10": value} for system, value in metrics.items()}, training_s)
+
+    runs = {"mf": figures(0.3, RetrievalTrainer=9.0, RankingTrainer=1.0), "din": figures(0.4, RankingTrainer=2.0)}
+    made = together(runs, {"EASE": {"ndcg@10": 0.25}})
+    assert {system: values["ndcg@10"] for system, values in made.metrics.items()} == {
+        "funnel, mf": 0.3, "funnel, din": 0.4, "recall_only": 0.2, "popularity": 0.1, "EASE": 0.25,
+    }  # fmt: skip
+    assert made.training_s == {"RetrievalTrainer": 9.0, "RankingTrainer, mf": 1.0, "RankingTrainer, din": 2.0}
+    assert list(together({"": figures(0.3)}, {}).metrics) == ["funnel", "recall_only", "popularity"]
+
+
+def test_a_group_is_of_benchmarks() -> None:
+    assert {each for members in GROUPS.values() for each in members} <= set(BENCHMARKS)

@@ -97,6 +97,14 @@ def test_the_feature_snapshot(twice: Twice) -> None:
         assert rows(here / table) == rows(there / table)
 
 
+def test_the_neighbours(twice: Twice) -> None:
+    here, there = (
+        {path.name: path.read_bytes() for path in each.iterdir()} for each in twice.outputs("ItemToItem", "neighbours")
+    )
+    assert sorted(here) == ["item.npy", "score.npy", "start.npy"]
+    assert here == there
+
+
 def test_the_statistics(twice: Twice) -> None:
     here, there = twice.outputs("StatisticsGen", "statistics")
     for split in ("train", "eval", "test"):

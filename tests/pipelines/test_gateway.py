@@ -24,6 +24,8 @@ from components.errors import ConfigError
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from components.schema.events import event_files
 from components.schema.samples import query_features
+from pipelines.beam_profiles import LOCAL_BEAM
+from pipelines.nearline import StreamTier
 from serving.child_process import ChildProcess
 from serving.embedded_store import embedded_store
 from serving.gateway.access import OPEN_PATHS
@@ -42,6 +44,7 @@ from serving.log_writer.settings import LogWriterSettings
 from serving.log_writer.writer import LogWriter
 from serving.model_server.model_config import ModelConfig
 from serving.model_server.process import EmbeddedServer
+from tests.pipelines import online_log
 from tests.pipelines.conftest import every_step
 
 pytestmark = pytest.mark.e2e
@@ -58,7 +61,7 @@ class Running:
     gateway: Gateway
     clicked: dict[str, set[str]]
     catalogue: set[str]
-    open_another: Callable[[GatewaySettings], Gateway]  # over the same store and models
+    open_another: Callable[..., Gateway]  # over the same store and models
 
     def recommend(self, **request: Any) -> dict[str, Any]:
         reply = self.http.post("/v1/recommend", json=request)
@@ -83,8 +86,8 @@ def running(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
         items = set(gateway.release.item_ids.tolist())
         others: list[Gateway] = []
 
-        def open_another(settings: GatewaySettings) -> Gateway:
-            others.append(Gateway(shop.registry, client, url, scratch / f"unsent-{len(others)}.jsonl", settings))
+        def open_another(settings: GatewaySettings, trends: Path | None = None) -> Gateway:
+            others.append(Gateway(shop.registry, client, url, scratch / f"unsent-{len(others)}.jsonl", settings, trends))
             return others[-1]
 
         yield Running(TestClient(create_app(gateway)), gateway, clicked, items, open_another)
@@ -234,6 +237,17 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 def known(http: TestClient, item_id: str) -> bool:
     return http.get(f"/v1/items/{item_id}/similar").status_code == 200
+
+
+def test_what_trends_follows_the_stream_tier(running: Running, tmp_path: Path) -> None:
+    gateway = running.open_another(PATIENT, tmp_path / "stream")
+    last = str(gateway.release.item_ids[gateway.release.trending[-1]])
+    online_log.log(tmp_path, 1, online_log.event("1", last))
+    online_log.counted(StreamTier(gateway.release.config, tmp_path, LOCAL_BEAM))
+    deadline_s = time.monotonic() + 60
+    while gateway.release.item_ids[gateway.release.trending[0]] != last:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
 
 
 def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Path) -> None:

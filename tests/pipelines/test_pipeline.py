@@ -105,7 +105,14 @@ def test_releases_are_whole(shop: Any, version: int) -> None:
     shop.registry.verify(version)
     manifest = shop.registry.manifest(version)
     assert (manifest.name, manifest.candidates) == ("shop", 50)
-    for part in ("config.json", "evaluation.json", "index/vectors.npy", "catalogue/items.parquet", "features/facts.json"):
+    for part in (
+        "config.json",
+        "evaluation.json",
+        "index/vectors.npy",
+        "item_to_item/item.npy",
+        "catalogue/items.parquet",
+        "features/facts.json",
+    ):
         assert f"bundles/{version}/{part}" in manifest.files
     for model in ("retrieval", "ranker"):
         assert f"models/{model}/{version}/saved_model.pb" in manifest.files
@@ -268,8 +275,8 @@ def test_from_a_node_that_the_last_run_has_not_come_to_is_refused(shop: Any) -> 
     run = shop.runs["from too late"]
     assert isinstance(run.error, ConfigError)
     assert str(run.error) == (
-        f"--from IndexBuilder: the last run in {shop.folder} has no result of ValidationGate, Transform, RetrievalTrainer, "
-        "wanted one to go on from; run without --from first"
+        f"--from IndexBuilder: the last run in {shop.folder} has no result of ValidationGate, Transform, ItemToItem, "
+        "RetrievalTrainer, wanted one to go on from; run without --from first"
     )
     assert run.cached == {}
 

@@ -3,12 +3,16 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.config import RetrievalConfig
 from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
-from components.models.sequence_tower import SelfAttentionTower
+from components.models.recurrent import Recurrent
+from components.models.self_attention import SelfAttention
+from components.models.sequence_tower import SequenceTower
 from components.models.softmax import FullSoftmax
 from components.models.towers import ItemTower
 from components.models.two_tower import TwoTower
+from components.training.recall import without_rows
 
 ITEMS, DIM, LENGTH = 9, 8, 5
 
@@ -24,9 +28,13 @@ def items() -> ItemTower:
     return ItemTower(ItemTable(facts), DIM, hidden=(), id_dropout=0.0, dropout=0.0)
 
 
-@pytest.fixture
-def tower(items: ItemTower) -> SelfAttentionTower:
-    return SelfAttentionTower(items, (Slot("group", "category", 3),), DIM, LENGTH, blocks=2, heads=2, dropout=0.0)
+@pytest.fixture(params=["self_attention", "gru"])
+def tower(items: ItemTower, request: pytest.FixtureRequest) -> SequenceTower:
+    encoders = {
+        "self_attention": lambda: SelfAttention(DIM, LENGTH, blocks=2, heads=2, dropout=0.0),
+        "gru": lambda: Recurrent(DIM, layers=2, dropout=0.0),
+    }
+    return SequenceTower(items, (Slot("group", "category", 3),), DIM, encoders[request.param]())
 
 
 def samples(histories: list[list[int]], items: list[int]) -> dict[str, tf.Tensor]:
@@ -41,20 +49,22 @@ def samples(histories: list[list[int]], items: list[int]) -> dict[str, tf.Tensor
     }
 
 
-def test_each_place_is_to_find_what_came_next(tower: SelfAttentionTower) -> None:
+def test_each_place_is_to_find_what_came_next(tower: SequenceTower) -> None:
     pairs = tower.training_pairs(samples([[5, 3, 4], [2], []], [7, 6, 1]))
     assert pairs.rows.numpy().tolist() == [7, 5, 3, 4, 6, 2, 1]
     assert pairs.queries.shape == (7, DIM)
     assert pairs.weight.numpy().tolist() == [1.0] * 7
+    assert pairs.sample.numpy().tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert pairs.place.numpy().tolist() == [0, 1, 2, 3, 0, 1, 0]  # from where the history had been gone through
 
 
-def test_unknown_items_are_not_learnt(tower: SelfAttentionTower) -> None:
+def test_unknown_items_are_not_learnt(tower: SequenceTower) -> None:
     batch = samples([[5, ITEMS, 4]], [7])
     assert tower.training_pairs(batch).rows.numpy().tolist() == [7, 5, 4]
     assert tower.training_pairs({**batch, "weight": tf.zeros(1)}).rows.numpy().tolist() == [5, 4]
 
 
-def test_no_place_sees_what_came_later(tower: SelfAttentionTower) -> None:
+def test_no_place_sees_what_came_later(tower: SequenceTower) -> None:
     before = tower.training_pairs(samples([[5, 3, 4, 2]], [7])).queries.numpy()
     after = tower.training_pairs(samples([[5, 8, 4, 2]], [7])).queries.numpy()
     # Places 0 and 1 have seen the changed event, those of the events before it, and the beginning, have not.
@@ -62,13 +72,13 @@ def test_no_place_sees_what_came_later(tower: SelfAttentionTower) -> None:
     np.testing.assert_array_equal(before[2:], after[2:])
 
 
-def test_the_request_sees_all_of_its_history_in_order(tower: SelfAttentionTower) -> None:
+def test_the_request_sees_all_of_its_history_in_order(tower: SequenceTower) -> None:
     vectors = tower(samples([[5, 3, 4], [5, 4, 3], [5, 3, 2]], [0, 0, 0])).numpy()
     assert not np.isclose(vectors[0], vectors[1]).all()
     assert not np.isclose(vectors[0], vectors[2]).all()
 
 
-def test_padding_changes_nothing(tower: SelfAttentionTower) -> None:
+def test_padding_changes_nothing(tower: SequenceTower) -> None:
     alone = tower(samples([[5, 3]], [0]))
     beside = tower(samples([[5, 3], [1, 2, 4, 6, 8]], [0, 0]))
     np.testing.assert_allclose(alone[0], beside[0], rtol=1e-5)
@@ -77,7 +87,7 @@ def test_padding_changes_nothing(tower: SelfAttentionTower) -> None:
     assert np.isfinite(empty).all()
 
 
-def test_the_context_is_added_to_the_request_alone(items: ItemTower, tower: SelfAttentionTower) -> None:
+def test_the_context_is_added_to_the_request_alone(items: ItemTower, tower: SequenceTower) -> None:
     batch = samples([[5, 3]], [7])
     tower(batch)
     tower._mix.kernel.assign(tf.ones_like(tower._mix.kernel))
@@ -86,14 +96,14 @@ def test_the_context_is_added_to_the_request_alone(items: ItemTower, tower: Self
     np.testing.assert_array_equal(one[1:], other[1:])
 
 
-def test_it_learns_an_order(items: ItemTower, tower: SelfAttentionTower) -> None:
+def test_it_learns_an_order(items: ItemTower, tower: SequenceTower) -> None:
     """Items follow each other in a circle."""
     rng = np.random.default_rng(0)
     starts = rng.integers(ITEMS, size=256)
     batch = samples([[(start - back) % ITEMS for back in range(LENGTH)] for start in starts], ((starts + 1) % ITEMS).tolist())
-    model = TwoTower(tower, items, FullSoftmax(items, tf.ones(ITEMS + 1), 0))
+    model = TwoTower(tower, items, FullSoftmax(items, tf.ones(ITEMS + 1), RetrievalConfig()))
     model.compile(optimizer=keras.optimizers.legacy.Adam(0.01))
     model.fit(tf.data.Dataset.from_tensors(batch).repeat(60), epochs=1, verbose=0)
     asked = samples([[(start - back) % ITEMS for back in range(3)] for start in range(ITEMS)], [0] * ITEMS)
-    scores = tf.matmul(tower(asked), items(tf.range(ITEMS)), transpose_b=True)
+    scores = without_rows(tf.matmul(tower(asked), items(tf.range(ITEMS)), transpose_b=True), asked["history_row"])
     assert tf.argmax(scores, axis=1).numpy().tolist() == [(start + 1) % ITEMS for start in range(ITEMS)]

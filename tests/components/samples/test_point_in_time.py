@@ -26,6 +26,7 @@ DATASET: Row = {
             "value": "score",
             "request_id": "request",
             "position": "slot",
+            "propensity": "chance",
         },
         "context": {"device": {"column": "device"}},
     },
@@ -106,6 +107,7 @@ def random_log(seed: int, count: int) -> list[Row]:
             "score": rng.choice([None, 1.0, 3.0, 4.0, 5.0]),
             "request": None,
             "slot": None,
+            "chance": None,
             "device": rng.choice(["ios", "web", None]),
         }
         for _ in range(count)
@@ -126,13 +128,13 @@ def random_requests(seed: int, count: int) -> list[Row]:
             "device": rng.choice(["ios", None]),
         }
         for slot, item in enumerate(rng.sample(range(10), 4)):
-            shown |= {"item": f"i{item}", "kind": "shown", "slot": slot, "ms": moment}
+            shown |= {"item": f"i{item}", "kind": "shown", "slot": slot, "chance": rng.choice([None, 0.25, 0.5]), "ms": moment}
             rows.append(dict(shown))
             for kind in TYPES:
                 for _ in range(rng.choice([0, 0, 0, 1, 2])):
                     delay_ms = rng.choice([-1000, 0, 1, 60_000, WINDOW_S * 1000, WINDOW_S * 1000 + 1])
                     request = rng.choice([shown["request"]] * 4 + [None, "other"])
-                    outcome = {"kind": kind, "ms": moment + delay_ms, "request": request, "slot": None}
+                    outcome = {"kind": kind, "ms": moment + delay_ms, "request": request, "slot": None, "chance": None}
                     rows.append({**shown, **outcome, "score": rng.choice([None, 2.0, 3.0, 4.0])})
     return rows
 
@@ -182,6 +184,7 @@ def shown_labels(events: list[Row], row: Row) -> Row:
         "label_paid": [paid or 0.0],
         "weight_paid": [float(paid is not None)],
         "position": [row["position"] or 0],
+        "propensity": [row["propensity"] or 1.0],
     }
 
 
@@ -279,7 +282,7 @@ def test_the_future_changes_nothing(make: Callable) -> None:
 
 def test_one_request_by_hand(make: Callable) -> None:
     """A list of two, a late view of the first, two purchases of the second of which the earlier counts."""
-    shown = {"user": "u0", "request": "r0", "score": None, "device": "ios", "ms": START * 1000}
+    shown = {"user": "u0", "request": "r0", "score": None, "device": "ios", "chance": None, "ms": START * 1000}
     events = [
         {**shown, "item": "i0", "kind": "shown", "slot": 0},
         {**shown, "item": "i1", "kind": "shown", "slot": 1},
@@ -317,7 +320,7 @@ def regular_log(lengths: dict[str, int]) -> list[Row]:
     others = [
         {"user": "u9", "item": "i0", "ms": (START + 100_000 + n) * 1000, "kind": TYPES[n % 2], "score": 1.0} for n in range(40)
     ]
-    return [{**row, "request": "r", "slot": 1, "device": "ios"} for row in (*views, *others)]
+    return [{**row, "request": "r", "slot": 1, "chance": None, "device": "ios"} for row in (*views, *others)]
 
 
 @pytest.mark.parametrize("train_on", ["events", "windows"])

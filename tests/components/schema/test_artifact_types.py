@@ -16,6 +16,7 @@ def test_names_are_those_of_stored_runs() -> None:
         "winnow.FeatureSnapshot",
         "winnow.FunnelEvaluation",
         "winnow.ItemIndex",
+        "winnow.ItemNeighbours",
         "winnow.RecommendationLists",
         "winnow.Release",
         "winnow.ReleaseCheck",

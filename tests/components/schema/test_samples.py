@@ -70,6 +70,7 @@ def test_features_of_logged_impressions() -> None:
         "weight_click": ("float", True),
         "window_end": ("int64", True),
         "position": ("int64", True),
+        "propensity": ("float", True),
     }
 
 

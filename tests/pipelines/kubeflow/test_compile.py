@@ -54,7 +54,7 @@ def test_it_is_the_same_in_other_processes(compiled: str, tmp_path: Path) -> Non
     assert output.read_text() == compiled
     said = json.loads(ended.stdout)
     assert said["sha256"] == hashlib.sha256(compiled.encode()).hexdigest()
-    assert (said["pipeline"], said["nodes"], said["parameters"]) == ("movielens-100k", 16, ["overrides", "span"])
+    assert (said["pipeline"], said["nodes"], said["parameters"]) == ("movielens-100k", 17, ["overrides", "span"])
     assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]
 
 

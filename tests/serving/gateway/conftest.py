@@ -9,6 +9,7 @@ import pytest
 from components.config import PipelineConfig
 from components.features.request import RequestForm
 from components.index.index import ExactIndex
+from components.item_to_item.neighbours import Neighbours
 from components.schema.catalogue import items_schema, users_schema
 from serving.gateway.filters import CatalogueFilter
 from serving.gateway.keyed_rows import KeyedRows
@@ -27,6 +28,10 @@ DAY = 86_400_000
 YEAR_2020 = 1_577_836_800_000
 # On a line: the nearest by dot product to a positive query is item 6, then 5, …
 VECTORS = np.array([[float(n), 1.0] for n in range(7)], np.float32)
+# With item 0 go 2 (0.5) and 1 (0.3), with item 1 goes 2 (0.1) and not 3 (-0.2), with item 2 goes 5 (0.9).
+NEIGHBOURS = Neighbours(
+    np.array([0, 2, 4, 5, 5, 5, 5, 5]), np.array([2, 1, 2, 3, 5], np.int32), np.array([0.5, 0.3, 0.1, -0.2, 0.9], np.float32)
+)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +78,7 @@ def release(config: PipelineConfig) -> Release:
         titles=items.column("title").to_pylist(),
         vectors=VECTORS,
         index=ExactIndex(VECTORS),
+        neighbours=NEIGHBOURS,
         items=items,
         event_counts=np.array([4, 5, 6, 7, 3, 2, 1]),
         allowed=np.ones(7, bool),

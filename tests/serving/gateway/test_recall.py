@@ -67,6 +67,25 @@ def test_similar_items_take_turns(release: Release) -> None:
     assert len(set(found.rows.tolist())) == 2
 
 
+def test_what_goes_with_the_history_is_a_source(release: Release) -> None:
+    """Of history 0, 1: item 2 gets 0.5 + 0.1, item 1 0.3, item 3 less than nothing."""
+    found = recall(release, known(history=(0, 1)), {"item_to_item": 2, "popular": 1}, 3)
+    assert found.rows.tolist() == [2, 1, 3]
+    assert found.sources == [("item_to_item", "popular"), ("item_to_item", "popular"), ("popular",)]
+    assert recall(release, known(history=(0, 1), left_out=(2,)), {"item_to_item": 1}, 3).rows.tolist() == [1]
+
+
+def test_only_the_most_recent_items_count(release: Release) -> None:
+    """Item 2, with which 5 goes, is the sixth."""
+    history = (3, 4, 6, 4, 6, 2)
+    assert recall(release, known(history=history), {"item_to_item": 1}, 3).rows.tolist() == []
+    assert recall(release, known(history=history[1:]), {"item_to_item": 1}, 3).rows.tolist() == [5]
+
+
+def test_an_item_put_in_since_the_release_goes_with_nothing_yet(release: Release) -> None:
+    assert recall(release, known(history=(7, 2)), {"item_to_item": 1}, 3).rows.tolist() == [5]
+
+
 def test_all_left_out_leaves_nothing(release: Release) -> None:
     assert recall(release, known([1.0, 0.0], left_out=tuple(range(7))), {"two_tower": 5, "popular": 5}, 5).rows.tolist() == []
 
@@ -84,7 +103,7 @@ def test_a_wide_filter_is_made_up_for(release: Release) -> None:
 
 
 def test_a_filter_that_nothing_fits_leaves_nothing(release: Release) -> None:
-    every = {"two_tower": 2, "similar_items": 2, "segment": 2, "trending": 2, "popular": 2, "fresh": 2}
+    every = {"two_tower": 2, "item_to_item": 2, "similar_items": 2, "segment": 2, "trending": 2, "popular": 2, "fresh": 2}
     assert recall(release, known([1.0, 0.0], history=(2,), fitting=(), segment=(1,)), every, 4).rows.tolist() == []
 
 
@@ -101,6 +120,6 @@ def test_what_people_like_the_user_like_is_a_source(release: Release) -> None:
 
 def test_rows_that_the_release_does_not_allow_never_come_back(release: Release) -> None:
     without = release.restricted(np.array([True] * 4 + [False] * 3))
-    every = {"two_tower": 3, "similar_items": 3, "segment": 3, "trending": 3, "popular": 3, "fresh": 3}
+    every = {"two_tower": 3, "item_to_item": 3, "similar_items": 3, "segment": 3, "trending": 3, "popular": 3, "fresh": 3}
     found = recall(without, known([1.0, 0.0], history=(0,), segment=(6, 1)), every, 7)
     assert sorted(found.rows.tolist()) == [0, 1, 2, 3]
