@@ -3,13 +3,12 @@
 import json
 from typing import Any
 
-import tensorflow_model_analysis as tfma
-
+import components.schema.tfx_api  # noqa: F401  TFMA is whole only where TFX was imported before it
 from components.config import parse_config
 from components.evaluation.tfma_config import evaluator_config
 
 
-def made(tasks: dict[str, Any]) -> tfma.EvalConfig:
+def made(tasks: dict[str, Any]) -> Any:
     columns = {"user_id": "u", "item_id": "i", "timestamp": "t"}
     dataset = {"events": {"path": "x.csv", "columns": columns}, "tasks": tasks}
     return evaluator_config(parse_config(json.dumps({"name": "shop", "dataset": dataset}), origin="test"))
