@@ -148,8 +148,8 @@ class SplitConfig(Settings):
     """``time``: the last shares of the events by time. ``leave_last_out``: each user's last two events.
 
     ``random``: shares of each user's events at random, and each user is judged once, by all that is tested of theirs. The
-    order of time is broken on purpose: models learn from what came after what they are tested on. It is there for tables of
-    papers that did so, and nothing should be released by it.
+    order of time is broken on purpose: each item is told from all others that are learnt from, whenever they came. It is
+    there for tables of papers that did so, and nothing should be released by it.
     """
 
     kind: Literal["time", "leave_last_out", "random"] = "time"

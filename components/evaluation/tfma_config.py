@@ -15,6 +15,9 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
     """
     observed = {name: task for name, task in config.dataset.tasks.items() if not names.has_drawn_negatives(config, name)}
     tasks = observed or config.dataset.tasks
+    alone = (
+        len(config.dataset.tasks) == 1
+    )  # TFMA takes the only output of a model out of its dictionary, and knows no name of it
     slices = [tfma.SlicingSpec()]
     for name in config.evaluation.slices:
         contexts = {*config.dataset.context, *config.dataset.events.context}
@@ -28,15 +31,16 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
             of_all.value_threshold.lower_bound.value = config.evaluation.min_auc
             of_all.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
             of_all.change_threshold.relative.value = config.evaluation.min_ratio_to_previous - 1
-        metrics.append(tfma.MetricsSpec(metrics=of_task, output_names=[name]))
+        metrics.append(tfma.MetricsSpec(metrics=of_task, output_names=[] if alone else [name]))
+    labels = {name: names.LABEL_PREFIX + name for name in tasks}
+    weights = {name: names.WEIGHT_PREFIX + name for name in tasks}
+    if alone:
+        model = tfma.ModelSpec(label_key=labels.popitem()[1], example_weight_key=weights.popitem()[1])
+    else:
+        model = tfma.ModelSpec(label_keys=labels, example_weight_keys=weights)
+    model.signature_name = "evaluate"
     return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(
-                signature_name="evaluate",
-                label_keys={name: names.LABEL_PREFIX + name for name in tasks},
-                example_weight_keys={name: names.WEIGHT_PREFIX + name for name in tasks},
-            )
-        ],
+        model_specs=[model],
         slicing_specs=slices,
         metrics_specs=metrics,
     )

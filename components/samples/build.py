@@ -180,10 +180,11 @@ class UserGroup:
 
     def _batch(self, moments: Moments, rng: np.random.Generator) -> pa.RecordBatch:
         rows = moments.row
-        moment = self.timestamp_ms[rows]
-        if self.dealt is not None:  # what is held out at random is asked for with all in hand that may be known
-            moment = np.where(moments.split == TRAIN, moment, self._plan.last_timestamp_ms + 1)
-        columns = self._query_columns(self.user[rows], moment, rows)
+        if self.dealt is None:
+            columns = self._query_columns(self.user[rows], self.timestamp_ms[rows], rows)
+        else:  # each item is told from all others, as if they had no order
+            moment = np.full(len(rows), self._plan.last_timestamp_ms + 1)
+            columns = self._query_columns(self.user[rows], moment, rows, without=self.item[rows])
         columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
         columns[names.WINDOW_END] = _single(pa.array(moments.window_end.astype(np.int64)))
         # Moments stay moments, not ages at the request: the models are told one thing of an item for all requests.
@@ -223,8 +224,13 @@ class UserGroup:
         return self._as_samples(columns)
 
     def _query_columns(
-        self, user: NDArray[np.int64], moment: NDArray[np.int64], context_row: NDArray[np.int64]
+        self,
+        user: NDArray[np.int64],
+        moment: NDArray[np.int64],
+        context_row: NDArray[np.int64],
+        without: NDArray[np.integer] | None = None,
     ) -> dict[str, pa.Array]:
+        """What is known of each user at each moment; ``without``: an item for each that its history must not hold."""
         values = self.past.as_of(user, moment, self._config.samples.history_length)
         user_ids = self.user_ids.take(pa.array(user))
         columns: dict[str, pa.Array] = {
@@ -242,7 +248,7 @@ class UserGroup:
             columns[CONTEXT_PREFIX + name] = _single(column.fill_null(""))
         for code, name in enumerate(self._plan.types):
             columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
-        return columns | self._history(values, moment)
+        return columns | self._history(values, moment, without)
 
     def _as_samples(self, columns: dict[str, pa.Array]) -> pa.RecordBatch:
         # tf.Examples hold bytes, and their encoder takes no other text.
@@ -260,12 +266,18 @@ class UserGroup:
         listed[:, 0] = label
         return pa.ListArray.from_arrays(pa.array(np.arange(len(label) + 1, dtype=np.int32) * width), pa.array(listed.ravel()))
 
-    def _history(self, values: UserValues, moment: NDArray[np.int64]) -> dict[str, pa.Array]:
+    def _history(
+        self, values: UserValues, moment: NDArray[np.int64], without: NDArray[np.integer] | None
+    ) -> dict[str, pa.Array]:
         length = values.history_end - values.history_start
         offsets = np.concatenate([[0], np.cumsum(length)])
         place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], length)
         past = np.repeat(values.history_end, length) - 1 - place  # most recent first
         rows = self.past_rows[past]
+        if without is not None:
+            kept = self.item[rows] != np.repeat(without, length)
+            length = np.bincount(np.repeat(np.arange(len(length)), length)[kept], minlength=len(length))
+            rows, offsets = rows[kept], np.concatenate([[0], np.cumsum(length)])
         age_s = (np.repeat(moment, length) - self.timestamp_ms[rows]) / 1000
         starts = pa.array(offsets.astype(np.int32))
         return {
