@@ -107,6 +107,7 @@ def create_pipeline(config: PipelineConfig, places: Places, known: Known, beam_a
         catalogue=ingest.outputs["catalogue"],
         features=samples.outputs["features"],
     )
+    item_to_item.add_upstream_node(gate)
     tuners: list[ModelTuner] = []
 
     def trainer(section: str, reading: dict[str, set[str]], **channels: object) -> ModelTrainer:

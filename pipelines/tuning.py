@@ -59,6 +59,7 @@ def write_tuned(config: Path, output: Path, records: list[dict[str, Any]]) -> No
     for record in records:
         lines += ["#", *(f"# {line}" for line in _told(record))]
     lines += ["#", "# Searched for:", *(f"#   {line}" for line in _yaml({"tuning": searched}).splitlines())]
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, "\n".join(lines) + "\n" + _yaml(document))
     load_config(output)
 

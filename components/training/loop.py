@@ -82,6 +82,8 @@ def train(
     strategy = model.distribute_strategy
     with strategy.scope():
         model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+        # The draws read the count of steps, which replicas cannot make within the step that first reads it.
+        model.optimizer.iterations.assign(0)
         feed = _Feed(model, batches, settings)
         progress = _resumed(model, feed, metric, checkpoint)
         logs = tf.summary.create_file_writer(str(run_folder))
