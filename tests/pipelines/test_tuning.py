@@ -40,6 +40,7 @@ def ended_trials(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.e2e
+@pytest.mark.skipif(not os.environ.get("FULL"), reason="takes five minutes: FULL=1 runs it")
 @pytest.mark.timeout(1_800)
 def test_a_killed_search_goes_on_and_its_config_can_be_run(ratings: Workdir, tmp_path: Path) -> None:
     shutil.copytree(ratings.folder, tmp_path / "work")
