@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import components.schema.tfx_api  # noqa: F401  TFMA is whole only where TFX was imported before it
+import components.evaluation.component  # noqa: F401  TFMA is whole only where TFX's Evaluator was imported before it
 from components.config import parse_config
 from components.evaluation.tfma_config import evaluator_config
 
