@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from components.config import PipelineConfig
 
 NODES = (
-    "Ingest", "LastRelease", "Samples", "StatisticsGen", "ExampleValidator", "ValidationGate", "Transform", "ItemToItem",
+    "Ingest", "LastRelease", "Samples", "StatisticsGen", "ExampleValidator", "ValidationGate", "ItemToItem", "Transform",
     "RetrievalTrainer", "IndexBuilder", "RankingTrainer", "Baseline", "Evaluator", "FunnelEvaluator", "InfraValidator",
     "Pusher", "BulkRecommender",
 )  # fmt: skip

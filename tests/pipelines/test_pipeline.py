@@ -275,7 +275,7 @@ def test_from_a_node_that_the_last_run_has_not_come_to_is_refused(shop: Any) -> 
     run = shop.runs["from too late"]
     assert isinstance(run.error, ConfigError)
     assert str(run.error) == (
-        f"--from IndexBuilder: the last run in {shop.folder} has no result of ValidationGate, Transform, ItemToItem, "
+        f"--from IndexBuilder: the last run in {shop.folder} has no result of ValidationGate, ItemToItem, Transform, "
         "RetrievalTrainer, wanted one to go on from; run without --from first"
     )
     assert run.cached == {}
@@ -286,7 +286,7 @@ def test_from_a_node_without_an_earlier_run_is_refused(tmp_path: Path, run_ratin
     assert isinstance(run.error, ConfigError)
     assert str(run.error) == (
         f"--from Transform: found no earlier run of 'ratings' in {tmp_path / 'work'}, wanted one to take "
-        "Ingest, LastRelease, Samples, StatisticsGen, ExampleValidator, ValidationGate from; run without --from first"
+        "Ingest, LastRelease, Samples, StatisticsGen, ExampleValidator, ValidationGate, ItemToItem from; run without --from first"
     )
 
 
