@@ -286,7 +286,8 @@ def test_from_a_node_without_an_earlier_run_is_refused(tmp_path: Path, run_ratin
     assert isinstance(run.error, ConfigError)
     assert str(run.error) == (
         f"--from Transform: found no earlier run of 'ratings' in {tmp_path / 'work'}, wanted one to take "
-        "Ingest, LastRelease, Samples, StatisticsGen, ExampleValidator, ValidationGate, ItemToItem from; run without --from first"
+        "Ingest, LastRelease, Samples, StatisticsGen, ExampleValidator, ValidationGate, ItemToItem from; "
+        "run without --from first"
     )
 
 
