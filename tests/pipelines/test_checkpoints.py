@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.full import full
 from tests.pipelines.trainings import Trainings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -16,7 +17,7 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("section", ["retrieval", "ranking"])
+@pytest.mark.parametrize("section", ["retrieval", pytest.param("ranking", marks=full("two minutes"))])
 def test_a_killed_trainer_goes_on_and_ends_as_if_it_had_not_been(section: str, trainings: Trainings) -> None:
     settings = {**RANDOM[section], "epochs": EPOCHS, "patience": EPOCHS, "schedule": "cosine"}
     whole, name = f"{section} whole", f"{section} killed"
@@ -38,6 +39,7 @@ def test_a_killed_trainer_goes_on_and_ends_as_if_it_had_not_been(section: str, t
     assert trainings.checkpoints() == []
 
 
+@full("a minute and a half")
 def test_a_killed_pair_goes_on(trainings: Trainings) -> None:
     """The chief alone keeps the checkpoint, and tells its worker what is in it."""
     settings = {"epochs": EPOCHS, "patience": EPOCHS}

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from components.errors import ConfigError
+from tests.full import full
 from tests.pipelines.trainer_process import DEVICES_ENV
 from tests.pipelines.trainings import Trainings
 
@@ -40,7 +41,7 @@ def assert_same(curves: dict[str, list[float]], expected: dict[str, list[float]]
     assert len(set(expected["loss"])) == len(expected["loss"]) == 3, "nothing was learnt that could be compared"
 
 
-@pytest.mark.parametrize("section", ["retrieval", "ranking"])
+@pytest.mark.parametrize("section", ["retrieval", pytest.param("ranking", marks=full("a minute and a half"))])
 def test_two_processes_learn_what_one_does(section: str, trainings: Trainings, alone: Callable[[str], str]) -> None:
     name = f"{section} by two"
     chief, worker = trainings.start_pair(section, name)

@@ -14,6 +14,7 @@ import yaml
 from components.config import load_config
 from components.errors import ConfigError
 from pipelines.tuning import last_tuner, write_tuned
+from tests.full import full
 from tests.pipelines.conftest import Workdir, ratings_config, write_ratings, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def ended_trials(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not os.environ.get("FULL"), reason="takes five minutes: FULL=1 runs it")
+@full("five minutes")
 @pytest.mark.timeout(1_800)
 def test_a_killed_search_goes_on_and_its_config_can_be_run(ratings: Workdir, tmp_path: Path) -> None:
     shutil.copytree(ratings.folder, tmp_path / "work")

@@ -1,6 +1,5 @@
 """MovieLens 100K through the launcher, compared with a local run: some 15 minutes, so only where FULL=1 asks for it."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from components.storage.object_store import ObjectStore
 from pipelines import local_runner
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.settings import KubeflowSettings
+from tests.full import full
 from tests.pipelines.kubeflow.compare import differences
 from tests.pipelines.kubeflow.conftest import read
 from tests.pipelines.kubeflow.launcher import SUCCEEDED, Launcher
@@ -21,7 +21,7 @@ CONFIG, DATA = ROOT / "infra" / "config" / "movielens-100k.yaml", ROOT / "var" /
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not os.environ.get("FULL"), reason="takes a quarter of an hour: FULL=1 runs it"),
+    full("a quarter of an hour"),
 ]
 
 
