@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ STREAM = "winnow:log"
 MAX_WAITING = 10_000
 AT_ONCE = 500
 MAX_LENGTH = 1_000_000  # entries that the stream holds, about; what no writer has taken by then is lost, and counted there
+GATHER_S = 0.05  # records that come in this time are sent together, when the replies that they tell of are long gone
 RETRY_S = 1.0
 CLOSE_S = 5.0  # for sending when it is closed; what is left then is kept
 STUCK_S = 15.0  # after which a thread that a store or a disk holds up is left behind
 _log = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
+Making = Callable[[], Record]
 
 
 class EventStream:
@@ -46,7 +48,7 @@ class EventStream:
         """
         self._client = store_client(url, timeout_s)
         self._unsent = UnsentFile(unsent)
-        self._waiting: queue.Queue[Record | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Making | None] = queue.Queue(MAX_WAITING)
         self._closing, self._close_at_s = threading.Event(), 0.0
         self._noting, self._own_lost_count, self._troubles = threading.Lock(), 0, set[str]()
         self.sent_count = 0
@@ -67,8 +69,9 @@ class EventStream:
         """Records that neither the stream nor the file took."""
         return self._own_lost_count + self._unsent.vanished_count
 
-    def append(self, *records: Record) -> None:
-        """Hand records over. Returns at once; where too many wait already, after writing to the file."""
+    def append(self, *records: Making) -> None:
+        """Hand records over, to be made by the stream's thread. Returns at once; where too many wait already, after writing
+        to the file."""
         for place, record in enumerate(records):
             try:
                 self._waiting.put_nowait(record)
@@ -116,19 +119,20 @@ class EventStream:
         self._sync()
         return resent
 
-    def _take(self, wait_s: float) -> list[Record]:
-        batch: list[Record | None] = []
+    def _take(self, wait_s: float) -> list[Making]:
+        batch: list[Making | None] = []
         with suppress(queue.Empty):
             batch.append(self._waiting.get(timeout=wait_s))
+            self._closing.wait(GATHER_S)
             while len(batch) < AT_ONCE:
                 batch.append(self._waiting.get_nowait())
         return [record for record in batch if record is not None]
 
-    def _lines(self, records: Sequence[Record]) -> list[bytes]:
+    def _lines(self, records: Sequence[Making]) -> list[bytes]:
         lines = []
-        for record in records:
+        for make in records:
             try:
-                lines.append(json.dumps(record).encode())
+                lines.append(json.dumps(make()).encode())
             except Exception as error:  # of one record, which must not take its neighbours along
                 self._lose(1, "record", f"it is no JSON ({error})")
         return lines

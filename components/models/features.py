@@ -74,6 +74,17 @@ def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=0.05)
 
 
+def as_matrix(x: tf.Tensor) -> tf.Tensor:
+    """[rows, width] of [..., width]: a dense layer multiplies that by its kernel in one op, with bias and ReLU, where for
+    more dimensions it works out the shapes anew at each call."""
+    return tf.reshape(x, [-1, x.shape[-1]])
+
+
+def like_before(matrix: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """[..., width of ``matrix``], with the rows placed as ``x`` [..., any width] had them before ``as_matrix``."""
+    return tf.reshape(matrix, tf.concat([tf.shape(x)[:-1], [matrix.shape[-1]]], axis=0))
+
+
 def dense_stack(widths: tuple[int, ...], dropout: float, name: str) -> keras.Sequential:
     """Dense layers with ReLU, each followed by dropout; what comes in goes out where there are none."""
     layers: list[keras.layers.Layer] = []

@@ -1,4 +1,4 @@
-"""Task heads: how the tasks share what a ranker says of a candidate; float32 [batch, n, width] → [batch, n, num_tasks]."""
+"""Task heads: how the tasks share what a ranker says of a candidate; float32 [rows, width] → [rows, num_tasks]."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -116,7 +116,7 @@ class Gate(keras.layers.Layer):
 
 
 class Towers(keras.layers.Layer):
-    """A network for each task, from what it reads to its logit; [batch, n, num_tasks]."""
+    """A network for each task, from what it reads to its logit; [rows, num_tasks]."""
 
     def __init__(self, count: int, hidden: tuple[int, ...]) -> None:
         super().__init__(name="towers")

@@ -1,8 +1,9 @@
 """TFX run_fn of ranking: trains the ranker, and saves one SavedModel that stock TF Serving can run.
 
-Signatures: ``serving_default`` a request and N item ids → ``score`` and each task's prediction, [batch, N]; ``recommend`` a
-request alone → the whole funnel: recall by exact search, ranking, the items in order; ``rank_examples`` serialized samples
-and catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
+Signatures: ``serving_default`` a request and N item ids → ``score`` and each task's prediction, [batch, N];
+``rank_recalled`` the same for who has asked recall's query tower already, and gives its vector too; ``recommend`` a request
+alone → the whole funnel: recall by exact search, ranking, the items in order; ``rank_examples`` serialized samples and
+catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
 """
 
 import tempfile
@@ -127,12 +128,12 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         block = dict(block)
-        block["recall_embedding"] = recall.embed(block)
+        block[names.RECALL_EMBEDDING] = recall.embed(block)
         for task in tasks:
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
         if drawn:
             block["recall_row"] = recall.best_rows(
-                block["recall_embedding"], block["history_row"], context.config.ranking.candidates
+                block[names.RECALL_EMBEDDING], block["history_row"], context.config.ranking.candidates
             )
         return block
 
@@ -164,7 +165,7 @@ def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         embedding = recall.embed(block)
         rows = recall.recalled_rows(embedding, block.pop(SEEN), context.config.ranking.candidates)
-        return {**block, "recall_embedding": embedding, "recall_row": rows}
+        return {**block, names.RECALL_EMBEDDING: embedding, "recall_row": rows}
 
     moments = held_out(context, [*context.query_keys(), names.TIMESTAMP, "item_row"], MEASURED_SAMPLES)
     return moments.batch(MEASURED_AT_ONCE).map(with_recall)
@@ -233,27 +234,31 @@ class RankingExport(ModelExport):
         self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
         self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])
-        recalled = {**self._spec, "recall_embedding": tf.TensorSpec([None, recall.dim], tf.float32, "recall_embedding")}
+        self.recalled = tf.TensorSpec([None, recall.dim], tf.float32, names.RECALL_EMBEDDING)
+        recalled = {**self._spec, names.RECALL_EMBEDDING: self.recalled}
         rows = tf.TensorSpec([None, None], tf.int32, "rows")
         self._logits = tf.function(lambda features, rows: model.ranker(features, rows), input_signature=[recalled, rows])
         # What it reads, and not the embeddings that are frozen into a table; in the model's order, for a graph keeps none.
         read = {id(variable) for variable in self._logits.get_concrete_function().variables}
         self._ranker_variables = [copy for variable in model.variables for copy in copies(variable) if id(copy) in read]
 
-    def _with_recall(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {**only(features, self._spec), "recall_embedding": self._recall().embed(features)}
+    def _with_recall(self, features: dict[str, tf.Tensor], embedding: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        if embedding is None:
+            embedding = self._recall().embed(features)
+        return {**only(features, self._spec), names.RECALL_EMBEDDING: embedding}
 
     def rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         rows = self._rows(inputs.pop(names.ITEM_ID))
-        logits = self._logits(self._with_recall(self.request_features(inputs)), rows)
+        embedding = inputs.pop(names.RECALL_EMBEDDING, None)
+        logits = self._logits(self._with_recall(self.request_features(inputs), embedding), rows)
         return {"score": combined_score(logits, self._tasks), **self._predictions(logits)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
         features = self._with_recall(self.request_features(inputs))
-        rows = self._recall().best_rows(features["recall_embedding"], excluded, self._candidates)
+        rows = self._recall().best_rows(features[names.RECALL_EMBEDDING], excluded, self._candidates)
         logits = self._logits(features, rows)
         best, place = tf.math.top_k(combined_score(logits, self._tasks), k=min(RECOMMENDED, self._candidates))
         ordered = tf.gather(rows, place, batch_dims=1)
@@ -279,6 +284,9 @@ def save(export: RankingExport, context: TrainingContext) -> None:
     examples = tf.TensorSpec([None], tf.string, name="examples")
     signatures = {
         "serving_default": tf.function(export.rank).get_concrete_function(candidates),
+        "rank_recalled": tf.function(export.rank).get_concrete_function(
+            {**candidates, names.RECALL_EMBEDDING: export.recalled}
+        ),
         "recommend": tf.function(export.recommend).get_concrete_function(
             recommend_signature(context.config, context.facts.types)
         ),

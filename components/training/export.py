@@ -7,6 +7,7 @@ import tensorflow as tf
 from components.models.features import Features
 from components.training.context import TrainingContext, with_rows
 from components.training.signature import query_signature, to_samples_form
+from components.training.transform_graph import TransformGraph
 
 
 class ModelExport(tf.Module):
@@ -22,7 +23,7 @@ class ModelExport(tf.Module):
         self._variables = variables
         self._config, self._types = context.config, context.facts.types
         self._raw_spec = context.transform.raw_feature_spec()
-        self._transform = context.transform.transform_features_layer()
+        self._transform = TransformGraph(context.transform)
         self._rows = context.item_rows
         # Traced once, and called by every signature.
         self._request_graph = tf.function(self._of_request, input_signature=[query_signature(self._config, self._types)])

@@ -4,6 +4,7 @@ import time
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
+from starlette.background import BackgroundTask
 
 from serving.gateway.access import requires
 from serving.gateway.api import EventsReply, EventsRequest, RecommendReply, RecommendRequest
@@ -40,8 +41,11 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
 
     def listed(request: RecommendRequest, arrived_s: float) -> Response:
         reply = gateway.recommend(request, arrived_s)
+        return Response(reply.model_dump_json(), media_type="application/json", background=BackgroundTask(counted, reply))
+
+    async def counted(reply: RecommendReply) -> None:
+        """Once the reply is on its way."""
         metrics.recommended(reply)
-        return Response(reply.model_dump_json(), media_type="application/json")
 
     @app.post(
         "/v1/events",

@@ -91,10 +91,13 @@ class Funnel:
         release = self.release
         inputs = release.form.inputs(ANONYMOUS, 0, UserState.empty(len(release.form.types)), {}, {})
         ids = release.item_ids[release.popular[: release.candidates]]
-        self._models.predict("retrieval", inputs, version=release.version, timeout_s=timeout_s)
+        recalled = self._models.predict("retrieval", inputs, version=release.version, timeout_s=timeout_s)["embedding"]
         item = item_inputs([ANONYMOUS], [{}], release.config.dataset.item_features)
         self._models.predict("retrieval", item, signature="item", version=release.version, timeout_s=timeout_s)
-        self._models.predict("ranker", {**inputs, names.ITEM_ID: ids[np.newaxis]}, version=release.version, timeout_s=timeout_s)
+        ranked = {**inputs, names.ITEM_ID: ids[np.newaxis]}
+        self._models.predict("ranker", ranked, version=release.version, timeout_s=timeout_s)
+        ranked[names.RECALL_EMBEDDING] = recalled
+        self._models.predict("ranker", ranked, signature="rank_recalled", version=release.version, timeout_s=timeout_s)
         self._store.ping()
         self.recommend(RecommendRequest(), time.time_ns() // 1_000_000, time.monotonic())
 
@@ -176,7 +179,7 @@ class Funnel:
             progress.fallbacks.append(f"banned items and rules: left {len(found.rows)} of {request.count} items")
         pinned = self.release.rows(self._settings.rerank.pinned)
         shown = self.release.allowed if fitting is None else self.release.allowed & fitting
-        return found.also(pinned[~np.isin(pinned, left_out) & shown[pinned]], "pinned")
+        return found.also(pinned[~np.isin(pinned, left_out) & shown[pinned]], "pinned") if len(pinned) else found
 
     def _embedding(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32] | None:
         left_s = progress.left_s(self._settings.budgets_ms.query_tower)
@@ -200,7 +203,12 @@ class Funnel:
 
         def ask() -> dict[str, NDArray[np.float32]]:
             request = {**inputs, names.ITEM_ID: self.release.item_ids[rows][np.newaxis]}
-            answer = self._models.predict("ranker", request, version=self.release.version, timeout_s=left_s)
+            signature = "serving_default"
+            if progress.embedding is not None:
+                signature, request[names.RECALL_EMBEDDING] = "rank_recalled", progress.embedding[np.newaxis]
+            answer = self._models.predict(
+                "ranker", request, signature=signature, version=self.release.version, timeout_s=left_s
+            )
             predictions = {name: values[0] for name, values in answer.items()}
             unknown = self.release.unranked(rows)
             return borrowed(predictions, unknown, self._recall_score(rows, inputs, progress)) if unknown.any() else predictions

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from components.errors import ArtifactError, ServingError
@@ -94,7 +95,7 @@ class Gateway:
         moment_ms = request.timestamp_ms or time.time_ns() // 1_000_000
         funnels = self._funnels
         reply, inputs = funnels.recommend(request, moment_ms, arrived_s)
-        self._stream.append(shown_record(request, reply, inputs, funnels.release.config, moment_ms))
+        self._stream.append(partial(shown_record, request, reply, inputs, funnels.release.config, moment_ms))
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:
@@ -110,7 +111,7 @@ class Gateway:
                 by_user.setdefault(event.user_id, []).append(event)
         folded_count = sum(_fold(funnels, user, of_user) for user, of_user in by_user.items())
         now_ms = time.time_ns() // 1_000_000
-        self._stream.append(*(event_record(event, funnels.release.config, now_ms) for event in events))
+        self._stream.append(*(partial(event_record, event, funnels.release.config, now_ms) for event in events))
         known = sum(map(len, by_user.values()))
         return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
 

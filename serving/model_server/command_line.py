@@ -1,6 +1,7 @@
 """The command line, with TensorFlow Serving's flag names. TensorFlow is imported only once all of it is right."""
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -101,6 +102,8 @@ def _serve(flags: argparse.Namespace) -> int:
     )
     try:
         server.start()
+        gc.collect()
+        gc.freeze()  # TensorFlow's objects stay for good; the collector would hold up requests for 0.1 s at a time over them
         ports = {"grpc_port": server.grpc_port, "rest_api_port": server.rest_port, "pid": os.getpid()}
         print(json.dumps(ports), flush=True)
         stop_wanted.wait()

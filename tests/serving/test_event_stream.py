@@ -26,11 +26,15 @@ def records(url: str) -> list[int]:
     return found
 
 
+def numbered(number: object) -> Callable[[], dict[str, object]]:
+    return lambda: {"n": number}
+
+
 def test_records_come_in_their_order(tmp_path: Path) -> None:
     with embedded_store(tmp_path / "store") as url:
         stream = EventStream(url, tmp_path / "unsent.jsonl")
         for number in range(1_234):
-            stream.append({"n": number})
+            stream.append(numbered(number))
         stream.close()
         assert records(url) == list(range(1_234))
     assert (stream.sent_count, stream.kept_count, stream.lost_count) == (1_234, 0, 0)
@@ -39,12 +43,12 @@ def test_records_come_in_their_order(tmp_path: Path) -> None:
 def test_without_a_store_records_are_kept_and_sent_by_the_next_process(tmp_path: Path) -> None:
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
     for number in range(3):
-        stream.append({"n": number})
+        stream.append(numbered(number))
     stream.close()
     assert (stream.sent_count, stream.kept_count, stream.lost_count) == (0, 3, 0)
     with embedded_store(tmp_path / "store") as url:
         again = EventStream(url, tmp_path / "unsent.jsonl")
-        again.append({"n": 3})
+        again.append(numbered(3))
         again.close()
         assert records(url) == [0, 1, 2, 3]
     assert again.kept_count == 0
@@ -57,7 +61,7 @@ def test_what_was_kept_is_sent_when_the_store_is_back(tmp_path: Path, eventually
         port = int(url.split(":")[2].split("/")[0])
         client = redis.Redis(port=port)
         client.config_set("maxmemory", 1)  # the store takes no more: as good as full
-        stream.append({"n": 7})
+        stream.append(numbered(7))
         eventually(lambda: stream.kept_count == 1, "record in the file")
         client.config_set("maxmemory", 0)
         eventually(lambda: stream.sent_count == 1, "record in the stream")
@@ -76,7 +80,7 @@ def test_a_line_that_a_crash_has_cut_is_passed_over(tmp_path: Path) -> None:
 def test_where_neither_store_nor_file_takes_a_record_it_is_counted(tmp_path: Path) -> None:
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
     (tmp_path / "unsent.jsonl").mkdir()
-    stream.append({"n": 1})
+    stream.append(numbered(1))
     stream.close()
     assert (stream.sent_count, stream.kept_count, stream.lost_count) == (0, 0, 1)
 
@@ -87,7 +91,7 @@ def test_a_burst_larger_than_the_queue_is_in_the_stream_in_the_end(tmp_path: Pat
         stream = EventStream(url, tmp_path / "unsent.jsonl")
 
         def send(client: int) -> None:
-            stream.append(*({"n": 1_000 * client + number} for number in range(1_000)))
+            stream.append(*(numbered(1_000 * client + number) for number in range(1_000)))
 
         threads = [threading.Thread(target=send, args=(client,)) for client in range(60)]
         for thread in threads:
@@ -103,7 +107,7 @@ def test_a_burst_larger_than_the_queue_is_in_the_stream_in_the_end(tmp_path: Pat
 
 def test_a_full_queue_without_a_store_loses_nothing(tmp_path: Path) -> None:
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
-    stream.append(*({"n": number} for number in range(2 * MAX_WAITING)))
+    stream.append(*(numbered(number) for number in range(2 * MAX_WAITING)))
     stream.close()
     assert (stream.kept_count, stream.lost_count) == (2 * MAX_WAITING, 0)
     lines = (tmp_path / "unsent.jsonl").read_text().splitlines()
@@ -118,23 +122,23 @@ def test_the_thread_goes_on_whatever_lies_in_the_files_place(
     with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
         stream = EventStream(url, file)
         client.config_set("maxmemory", 1)  # the store takes no more
-        stream.append({"n": 0})
+        stream.append(numbered(0))
         eventually(lambda: stream.kept_count == 1, "record in the file")
         file.unlink()
         file.mkdir()
         for lost in (1, 2, 3):
-            stream.append({"n": lost})
+            stream.append(numbered(lost))
             eventually(lambda lost=lost: stream.lost_count == lost, "loss")
         shutil.rmtree(file.parent)
-        stream.append({"n": 4})
+        stream.append(numbered(4))
         eventually(lambda: stream.lost_count >= 4, "loss without a folder")
         file.parent.mkdir()
         file.write_bytes(b'\xff\xfe{"n": 5}\n')
-        stream.append({"n": 6})
+        stream.append(numbered(6))
         eventually(lambda: (file.parent / "unsent.jsonl").read_bytes().endswith(b'{"n": 6}\n'), "record after bytes")
         client.config_set("maxmemory", 0)
         eventually(lambda: stream.kept_count == 0, "empty file")
-        stream.append({"n": 7})
+        stream.append(numbered(7))
         stream.close()
         assert [fields[b"record"] for _, fields in client.xrange(STREAM)][-2:] == [b'{"n": 6}', b'{"n": 7}']
     assert 4 <= stream.lost_count <= 5  # maybe with the one that was in the file that was taken away
@@ -144,7 +148,7 @@ def test_the_thread_goes_on_whatever_lies_in_the_files_place(
 def test_one_record_that_is_no_json_takes_no_other_along(tmp_path: Path) -> None:
     with embedded_store(tmp_path / "store") as url:
         stream = EventStream(url, tmp_path / "unsent.jsonl")
-        stream.append({"n": 1}, {"n": object()}, {"n": 2})
+        stream.append(numbered(1), numbered(object()), numbered(2))
         stream.close()
         assert records(url) == [1, 2]
     assert (stream.sent_count, stream.lost_count) == (2, 1)
@@ -154,7 +158,7 @@ def test_closing_takes_a_bounded_time_with_a_full_queue_and_a_store_that_hangs(t
     with embedded_store(tmp_path / "store") as url, redis.Redis.from_url(url) as client:
         stream = EventStream(url, tmp_path / "unsent.jsonl", timeout_s=0.2)
         client.client_pause(60_000)
-        stream.append(*({"n": number} for number in range(MAX_WAITING + AT_ONCE)))
+        stream.append(*(numbered(number) for number in range(MAX_WAITING + AT_ONCE)))
         begun_s = time.monotonic()
         stream.close()
         assert time.monotonic() - begun_s < CLOSE_S
@@ -190,7 +194,7 @@ def test_without_a_store_the_file_is_not_read(tmp_path: Path) -> None:
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
     before_bytes = _read_bytes()
     for number in range(100):
-        stream.append({"n": number})
+        stream.append(numbered(number))
     stream.close()
     assert _read_bytes() - before_bytes < 10 << 20
     assert (stream.kept_count, stream.lost_count) == (101, 0)
@@ -202,7 +206,7 @@ def test_what_a_full_file_does_not_take_is_lost(tmp_path: Path, caplog: pytest.L
         file.seek(MAX_BYTES - 10)
         file.write(b"\n")
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
-    stream.append({"n": 1}, {"n": 2})
+    stream.append(numbered(1), numbered(2))
     stream.close()
     assert (stream.kept_count, stream.lost_count) == (2, 1)
     assert (tmp_path / "unsent.jsonl").stat().st_size == MAX_BYTES

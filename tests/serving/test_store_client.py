@@ -62,8 +62,8 @@ def test_the_item_store(url: str) -> None:
 
 def test_the_event_stream_and_its_reader(url: str, tmp_path: Path) -> None:
     stream = EventStream(url, tmp_path / "unsent.jsonl")
-    stream.append({"kind": "event", "number": 1})
-    stream.append({"kind": "event", "number": 2})
+    stream.append(lambda: {"kind": "event", "number": 1})
+    stream.append(lambda: {"kind": "event", "number": 2})
     stream.close()
     assert (stream.sent_count, stream.kept_count, stream.lost_count) == (2, 0, 0)
     group = WriterGroup(url, "one")

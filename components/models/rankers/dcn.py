@@ -5,7 +5,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from components.config.rankers import DcnV2MixSettings, DcnV2Settings
-from components.models.features import dense_stack
+from components.models.features import as_matrix, dense_stack, like_before
 from components.models.rankers.inputs import Batch, RankerParts
 
 
@@ -43,10 +43,10 @@ class DcnV2Mix(keras.layers.Layer):
 
 
 def crossed_beside_deep(x: tf.Tensor, cross: list[keras.layers.Layer], deep: keras.layers.Layer, training: bool) -> tf.Tensor:
-    crossed = x
+    first = crossed = as_matrix(x)
     for layer in cross:
-        crossed = layer(x, crossed)
-    return tf.concat([crossed, deep(x, training=training)], axis=-1)
+        crossed = layer(first, crossed)
+    return like_before(tf.concat([crossed, deep(first, training=training)], axis=-1), x)
 
 
 class CrossMixture(keras.layers.Layer):

@@ -14,6 +14,7 @@ import tf_keras as keras
 from components.models.features import Features, FeatureVectors, Slot
 from components.models.items import PAD, ItemCounters, ItemTable, of_rows
 from components.models.tasks import Task
+from components.schema import samples as names
 from components.transform.preprocessing import AGE_BUCKETS
 
 RECENT = 5
@@ -115,7 +116,7 @@ class Batch:
     def recall_product(self) -> tf.Tensor:
         """[B, n, recall's width]: recall's two vectors, elementwise."""
         parts = self._inputs.parts
-        return self.features["recall_embedding"][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)
+        return self.features[names.RECALL_EMBEDDING][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)
 
     @cached_property
     def recall_score(self) -> tf.Tensor:

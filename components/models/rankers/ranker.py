@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras as keras
 
-from components.models.features import Features
+from components.models.features import Features, as_matrix, like_before
 from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 from components.models.tasks import joint_logits
 
@@ -16,7 +16,7 @@ class Ranker(keras.Model):
 
     Args:
       body: ``Batch`` → float32 [batch, n, width].
-      heads: float32 [batch, n, width] → [batch, n, num_tasks].
+      heads: float32 [rows, width] → [rows, num_tasks].
 
     Attributes:
       counters: those of ``parts``, until others are set.
@@ -36,6 +36,7 @@ class Ranker(keras.Model):
     def call(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits over all impressions, float32 [batch, n, num_tasks]; the arguments are those of ``Batch``."""
         batch = Batch(self._inputs, self.counters, features, rows)
-        logits = self.heads(self.body(batch, training=training), training=training)
+        said = self.body(batch, training=training)
+        logits = like_before(self.heads(as_matrix(said), training=training), said)
         choices = tf.constant([task.kind == "choice" for task in self._parts.tasks], tf.float32)
         return joint_logits(logits + batch.recall_score * choices, self._parts.tasks)

@@ -29,7 +29,7 @@ class Traffic:
     """What is asked of whom.
 
     Attributes:
-      rate: requests a second, at Poisson's intervals.
+      rate: requests a second, at Poisson's intervals or, if ``even``, at equal ones, as most load generators send them.
       users: who may ask; items: what they may click on.
       event_share: of the requests, those that report ``events_at_once`` events of one user; the others ask for ``count`` items.
       first_event: the events' ids count from here, so that two loads on one gateway never share one.
@@ -46,6 +46,7 @@ class Traffic:
     first_event: int = 0
     count: int = 10
     seed: int = 0
+    even: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _bodies(traffic: Traffic) -> list[tuple[float, str, bytes]]:
     rng = random.Random(traffic.seed)
     made = []
     moment = 0.0
-    while (moment := moment + rng.expovariate(traffic.rate)) < traffic.seconds:
+    while (moment := moment + (1 / traffic.rate if traffic.even else rng.expovariate(traffic.rate))) < traffic.seconds:
         body: dict[str, Any] = {"user_id": rng.choice(traffic.users), "count": traffic.count}
         kind = "events" if rng.random() < traffic.event_share else "recommend"
         if kind == "events":

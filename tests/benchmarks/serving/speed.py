@@ -14,12 +14,16 @@ Figure = tuple[str, float, str]
 
 
 def speed(stack: Stack, seconds: float) -> Iterator[Figure]:
-    """300 candidates ranked, 10 returned. Medians of three loads of ``seconds`` each, each with users of its own."""
+    """300 candidates ranked, 10 returned. Medians of three loads of ``seconds`` each, each with users of its own.
+
+    At equal intervals first, as wrk2 or vegeta send them, then at random moments, where requests meet and wait for each other.
+    """
     answers_to(stack.traffic(RATE, min(seconds, 5.0), seed=99))  # warm
-    loads = [answers_to(stack.traffic(RATE, seconds, seed=seed)) for seed in range(3)]
-    yield "recommend_p50_ms", statistics.median(percentile_ms(load, 50) for load in loads), "ms"
-    yield "recommend_p99_ms", statistics.median(percentile_ms(load, 99) for load in loads), "ms"
-    yield "recommend_fallback_share", statistics.median(_fallback_share(load) for load in loads), "1"
+    for name, even in (("recommend", True), ("recommend_at_random", False)):
+        loads = [answers_to(stack.traffic(RATE, seconds, seed=seed, even=even)) for seed in range(3)]
+        yield f"{name}_p50_ms", statistics.median(percentile_ms(load, 50) for load in loads), "ms"
+        yield f"{name}_p99_ms", statistics.median(percentile_ms(load, 99) for load in loads), "ms"
+        yield f"{name}_fallback_share", statistics.median(_fallback_share(load) for load in loads), "1"
     yield "max_rate_at_p99_50ms", _max_rate(stack, seconds), "1/s"
 
 

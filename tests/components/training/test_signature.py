@@ -10,6 +10,7 @@ import tensorflow as tf
 from components.schema.request import request_inputs
 from components.schema.samples import query_features
 from components.training.signature import item_signature, query_signature, to_samples_form
+from components.training.transform_graph import TransformGraph
 
 TYPES = ("buy", "view")
 KNOWN = {
@@ -40,8 +41,8 @@ def test_a_request_is_transformed_as_its_sample_is(small_shop: Any, values: dict
     dense = {name: tf.constant(inputs[name], spec.dtype) for name, spec in signature.items()}
     for name, spec in signature.items():
         assert spec.shape.is_compatible_with(dense[name].shape), name
-    layer = small_shop.transform.transform_features_layer()
-    served = layer(to_samples_form(dense, small_shop.config, TYPES))
+    graph = TransformGraph(small_shop.transform)
+    served = tf.function(lambda inputs: graph(to_samples_form(inputs, small_shop.config, TYPES)))(dense)
     learnt = small_shop.transformed([values])
     assert set(query_features(small_shop.config, TYPES)) <= set(served)
     for name, value in served.items():

@@ -76,7 +76,7 @@ def test_the_release_and_the_event_stream_are_read_when_asked(tmp_path: Path) ->
     samples = read(metrics.page().decode())
     assert samples["winnow_release_version",] == 3
     assert samples["winnow_release_published_timestamp_seconds",] == 86_400
-    stream.append({"n": 1})
+    stream.append(lambda: {"n": 1})
     stream.close()
     release[0] = 4
     samples = read(metrics.page().decode())
