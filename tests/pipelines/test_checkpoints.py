@@ -1,4 +1,5 @@
-"""A trainer's process that is killed in the middle, and another that goes on where it was."""
+"""A trainer's process that is killed in the middle, and another that goes on where it was. In `make test` the same is tried within
+one process: tests/components/training/test_checkpoints.py."""
 
 from pathlib import Path
 
@@ -17,7 +18,8 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("section", ["retrieval", pytest.param("ranking", marks=full("two minutes"))])
+@full("four minutes")
+@pytest.mark.parametrize("section", ["retrieval", "ranking"])
 def test_a_killed_trainer_goes_on_and_ends_as_if_it_had_not_been(section: str, trainings: Trainings) -> None:
     settings = {**RANDOM[section], "epochs": EPOCHS, "patience": EPOCHS, "schedule": "cosine"}
     whole, name = f"{section} whole", f"{section} killed"
