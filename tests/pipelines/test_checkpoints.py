@@ -1,5 +1,7 @@
-"""A trainer's process that is killed in the middle, and another that goes on where it was. In `make test` the same is tried within
-one process: tests/components/training/test_checkpoints.py."""
+"""A trainer's process that is killed in the middle, and another that goes on where it was.
+
+In `make test` the same is tried within one process: tests/components/training/test_checkpoints.py.
+"""
 
 from pathlib import Path
 
