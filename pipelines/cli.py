@@ -13,6 +13,7 @@ from pipelines.beam_profiles import LOCAL_BEAM, load_beam
 from pipelines.kubeflow.client.commands import app as kubeflow_app
 from pipelines.show import (
     recommend_curl,
+    show_ablation,
     show_answer,
     show_batch,
     show_benchmark,
@@ -23,6 +24,7 @@ from pipelines.show import (
 )
 from pipelines.terminal import failing_clearly, quiet
 from pipelines.work import (
+    ablation,
     asked,
     asked_both,
     benchmarked,
@@ -282,6 +284,27 @@ def benchmark(
         else:
             for each in made:
                 show_benchmark(each)
+
+
+@app.command()
+def ablate(
+    workdir: Workdir = DEFAULT_WORKDIR,
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML file of the gateway's settings: the sources and steps in question.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="eval, to choose by, or test, to report.")] = "eval",
+    moments: Annotated[int, typer.Option(min=1, help="How many moments are answered at most.")] = 2_000,
+    as_json: Json = False,
+) -> None:
+    """Leave out each source of recall and each step of re-ranking in turn, and see what the lists lose.
+
+    The gateway's own code answers the moments of a split, from the release that WORKDIR serves.
+    """
+    log = workdir / "ablate.log"
+    with failing_clearly(log):
+        with quiet(log) as console:
+            made = ablation(workdir, settings, split, moments, console, silent=as_json)
+        typer.echo(json.dumps(made)) if as_json else show_ablation(made)
 
 
 @app.command()

@@ -64,6 +64,24 @@ def show_benchmark(made: dict[str, Any]) -> None:
     console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
 
 
+def show_ablation(made: dict[str, Any]) -> None:
+    """The whole funnel above, below it what becomes of the lists without each of its parts."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(
+        title=f"Release {made['release']}, {made['moments']:,} moments of the {made['split']} split, the best 10 of "
+        f"{made['candidates']} candidates",
+        title_justify="left",
+    )
+    metrics = ("recall of candidates", "ndcg@10", "coverage@10", "novelty@10", "diversity@10")
+    for name in ("funnel", *metrics, "what the part gains in NDCG@10"):
+        table.add_column(name, justify="left" if name == "funnel" else "right")
+    for system, values in made["systems"].items():
+        gain = made["gain"].get(system)
+        shown = "" if gain is None else f"{gain['estimate']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})"
+        table.add_row(system, *(f"{values[metric]:.4f}" for metric in metrics), shown)
+    console.print(table)
+
+
 def show_tuned(made: dict[str, Any]) -> None:
     """Of each search the best trials."""
     console = Console(highlight=False, soft_wrap=True)

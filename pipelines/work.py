@@ -169,6 +169,24 @@ def serving_command(workdir: Path, host: str, port: int, grpc_port: int, rest_po
     ]  # fmt: skip
 
 
+def ablation(workdir: Path, settings: Path | None, split: str, moments: int, console: Console, silent: bool) -> dict[str, Any]:
+    """What each part of the served funnel does for the lists of a split."""
+    from pipelines.ablation import ablated  # TensorFlow takes seconds to import
+    from serving.gateway.settings import GatewaySettings
+
+    if split not in ("eval", "test"):
+        raise ConfigError(f"--split: found {split!r}, wanted eval or test")
+    gateway = (
+        load_settings(settings, GatewaySettings, "a YAML file of the gateway's settings") if settings else GatewaySettings()
+    )
+
+    def progress(line: str) -> None:
+        if not silent:
+            console.print(line, markup=False)
+
+    return ablated(workdir, gateway, split, moments, progress)
+
+
 def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answer":
     """A user's recommendations, from the model server at ``url`` or from one that lives as long as the question."""
     from pipelines.ask import ask

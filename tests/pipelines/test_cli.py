@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["data", "init", "run", "tune", "serve", "rollback", "query", "report", "demo", "submit", "schedule", "runs"]
+COMMANDS = [
+    "data",
+    "init",
+    "run",
+    "tune",
+    "serve",
+    "rollback",
+    "query",
+    "ablate",
+    "report",
+    "demo",
+    "submit",
+    "schedule",
+    "runs",
+]
 
 
 def winnow(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

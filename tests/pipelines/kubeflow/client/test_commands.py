@@ -27,7 +27,13 @@ def environment(api: KubeflowPipelinesApi, tmp_path: Path) -> dict[str, str]:
 def begin(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "pipelines.cli", *arguments, "--workdir", f"{environment['HOME']}/work"]
     return subprocess.Popen(
-        command, cwd=environment["HOME"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=environment["HOME"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # who runs the tests may ignore it
     )
 
 
