@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.config import PipelineConfig
 from components.errors import ConfigError
 from components.evaluation import metrics
 from components.evaluation.funnel import HEADLINE, Training, judge_systems
@@ -20,7 +19,6 @@ from components.evaluation.queries import Queries, split_queries
 from components.features.seen import PAD, padded
 from components.funnel.parts import FunnelParts
 from components.push.registry import Registry
-from components.schema.features import read_interactions
 from pipelines.past_runs import LatestRun
 from serving.gateway.recall import WITHOUT_MODELS, Known, recall
 from serving.gateway.release import Release
@@ -68,7 +66,8 @@ def ablated(
     release = Release.load(registry, version)
     settings.check(release.config.dataset)
     release = release.restricted(allowed(release.items, settings.rerank.banned, settings.rerank.rules))
-    config = _bounded(release.config, moments)
+    evaluation = release.config.evaluation.model_copy(update={"max_queries": moments, "k": (SHOWN,)})
+    config = release.config.model_copy(update={"evaluation": evaluation})
     examples, catalogue = outputs["Samples", "examples"], outputs["Ingest", "catalogue"]
     queries = split_queries(config, split, examples, outputs["Ingest", "event_log"], catalogue)
     funnel = _Offline(release, registry.funnel_parts(version), queries)
@@ -88,10 +87,8 @@ def ablated(
     if len(chain) > 1:
         lists["without re-ranking"], found["without re-ranking"] = funnel.reranked(whole, []), whole.rows
 
-    interactions = read_interactions(outputs["Samples", "features"])
-    user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    training = Training(user, interactions.column("item_index").to_numpy(), np.asarray(release.vectors))
-    judged = judge_systems(lists, queries, training, config.model_copy(update={"evaluation": _at_shown(config)}))
+    training = Training.of(outputs["Samples", "features"], np.asarray(release.vectors))
+    judged = judge_systems(lists, queries, training, config)
     kept = {
         name: float(np.nanmean(metrics.recall(metrics.judge(rows, queries.wanted), rows.shape[1])))
         for name, rows in found.items()
@@ -144,11 +141,3 @@ def _without_each(quotas: dict[str, int]) -> Iterator[tuple[str, dict[str, int]]
         rest = {name: quota for name, quota in quotas.items() if name != source}
         if WITHOUT_MODELS & set(rest):  # without any of these the settings would be refused
             yield source, rest
-
-
-def _bounded(config: PipelineConfig, moments: int) -> PipelineConfig:
-    return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"max_queries": moments})})
-
-
-def _at_shown(config: PipelineConfig) -> Any:
-    return config.evaluation.model_copy(update={"k": (SHOWN,)})

@@ -14,7 +14,6 @@ may finish theirs out of order.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +42,7 @@ from components.schema.trends import (
     hour_of,
     read_manifest,
 )
+from components.storage.durable import sync
 from components.trends.beam import FACTS_FILE, count_hours, read_facts
 from components.trends.hours import HOURS_KEPT, HourCounts, write_table
 from components.trends.lately import trends
@@ -227,7 +227,7 @@ class StreamTier:
             sha256={str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*.parquet"))},
         )
         for path in (*folder.rglob("*"), folder):
-            _sync(path)
+            sync(path)
         _write(folder / MANIFEST_FILE, manifest.to_json())
 
     def _counts(self, name: str, batch: int) -> Any:
@@ -272,14 +272,6 @@ def _write(path: Path, text: str) -> None:
     """The file is there whole or as it was before, also when the machine loses its power."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
-    _sync(partial)
+    sync(partial)
     partial.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)

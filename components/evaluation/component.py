@@ -32,7 +32,6 @@ from components.schema import samples as names
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex, ItemNeighbours
 from components.schema.catalogue import read_items
-from components.schema.features import read_interactions
 from components.training.exported import read_examples
 
 EXPERIMENT_FILE = "experiment.json"
@@ -72,9 +71,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
             funnel_lists(pipeline, parts, queries.examples, queries.seen, k, Path(scratch))
         made = read_lists(Path(scratch))
     vectors, _ = load_vectors(Path(index.uri))
-    interactions = read_interactions(Path(features.uri))
-    user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    training = Training(user, interactions.column("item_index").to_numpy(), vectors)
+    training = Training.of(Path(features.uri), vectors)
     neighbours = Neighbours.load(Path(item_to_item.uri), len(vectors))
     baselines = baseline_lists(queries, training, neighbours, settings.item_to_item.history, k)
     lists = {"funnel": made.ranked, "recall_only": made.recalled, **baselines}

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from components.evaluation.gate import (
 from components.evaluation.queries import Queries
 from components.evaluation.slices import slice_queries
 from components.item_to_item.neighbours import Neighbours
+from components.schema.features import read_interactions
 
 HEADLINE = "ndcg@10"
 HISTORY_EDGES = (0, 1, 6, 21)
@@ -43,6 +46,13 @@ class Training:
     user: NDArray[np.int64]
     item: NDArray[np.int32]
     item_vectors: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, features: Path, item_vectors: NDArray[np.float32]) -> Self:
+        """From the folder of the feature snapshot."""
+        interactions = read_interactions(features)
+        user = interactions.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+        return cls(user, interactions.column("item_index").to_numpy(), item_vectors)
 
     @property
     def counts(self) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from components.errors import ArtifactError, ServingError
 from components.schema.events import MS_PER_DAY, day_name
+from components.storage.durable import sync
 from serving.log_writer.stream_id import StreamId, parsed
 from serving.log_writer.tables import EVENTS, REJECTS, SHOWN, STREAM_ID, to_tables
 
@@ -123,7 +124,7 @@ def _write(folder: Path, rows: pa.Table) -> int:
         partial.unlink(missing_ok=True)  # a disk that is full needs the room
         raise
     for each in (folder, folder.parent, folder.parent.parent):  # names are the folders' content
-        _sync(each)
+        sync(each)
     return int(rows.num_rows)
 
 
@@ -151,11 +152,3 @@ def _ids(path: Path) -> pa.ChunkedArray:
             f"{path}: cannot be read ({error}), so that what it holds is not known; bring it back, or move it away, whereupon "
             "entries that are still in the stream are written again"
         ) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
