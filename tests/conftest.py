@@ -6,22 +6,25 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-PIPELINES = PurePath("tests/pipelines")
+TOGETHER = "with_"  # begins the names of folders whose files share runs of the whole pipeline
 
 
-class OneFileTogether(LoadScopeScheduling):
-    """The tests of a file stay in one process, and those of the folder whose files share runs of the whole pipeline."""
+def scope(nodeid: str) -> str:
+    """The tests of a file stay in one process, and those of all folders of one such name."""
+    file = PurePath(nodeid.partition("::")[0])
+    return file.parent.name if file.parent.name.startswith(TOGETHER) else str(file)
 
+
+class OneScopeTogether(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePath(nodeid.partition("::")[0])
-        return str(PIPELINES if file.parent == PIPELINES else file)
+        return scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneFileTogether:
-    return OneFileTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneScopeTogether:
+    return OneScopeTogether(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest begin first."""
-    items.sort(key=lambda item: PIPELINES not in PurePath(item.nodeid.partition("::")[0]).parents)
+    items.sort(key=lambda item: not scope(item.nodeid).startswith(TOGETHER))

@@ -1,25 +1,22 @@
 import json
-import os
-import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.config import PipelineConfig, load_settings
-from components.push.registry import Registry
 from components.storage.object_store import ENDPOINT, ObjectStore
 from pipelines.kubeflow.compile import compile_pipeline
 from pipelines.kubeflow.node_spec import WEBHOOK_ENV
 from pipelines.kubeflow.settings import KubeflowSettings
-from tests.pipelines.conftest import go, shop_config, write_shop, written
+from tests.pipelines.conftest import shop_config, write_shop, written
 from tests.pipelines.kubeflow.launcher import Attempt, Launcher
 from tests.pipelines.kubeflow.object_store import CREDENTIALS, door, object_store
 
@@ -38,7 +35,7 @@ class Cluster:
     posted: list[dict[str, Any]] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store_endpoint() -> Iterator[str]:
     """A store, and the environment that leads to it."""
     with object_store(BUCKET) as endpoint, pytest.MonkeyPatch.context() as environment:
@@ -88,7 +85,7 @@ def webhook(posted: list[dict[str, Any]]) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The first attempt of one node is killed while it writes, that of the push is refused its manifest."""
     data = tmp_path_factory.mktemp("data")
@@ -108,7 +105,7 @@ def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: p
             if (attempt.node, attempt.number) == (REFUSED, 1):
                 attempt.environment[ENDPOINT] = shut
 
-        def started(attempt: Attempt, process: "subprocess.Popen[bytes]") -> None:
+        def started(attempt: Attempt, process: BaseProcess) -> None:
             if (attempt.node, attempt.number) == (KILLED, 1):
                 threading.Thread(target=kill_when_writing, args=(attempt, process, killed_files), daemon=True).start()
 
@@ -117,23 +114,12 @@ def cluster(store_endpoint: str, settings: KubeflowSettings, tmp_path_factory: p
         yield Cluster(launcher, launcher.run(), settings.releases, killed_files, posted)
 
 
-@pytest.fixture(scope="session")
-def local_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """What a run on this machine makes of the same shop."""
-    data, workdir = tmp_path_factory.mktemp("local-data"), tmp_path_factory.mktemp("local-work")
-    write_shop(data)
-    run = go(data, workdir, shop_config())
-    assert run.error is None
-    return Registry(workdir / "releases")
-
-
-def kill_when_writing(attempt: Attempt, process: "subprocess.Popen[bytes]", files: list[str]) -> None:
+def kill_when_writing(attempt: Attempt, process: BaseProcess, files: list[str]) -> None:
     """Kill a node, as the kernel does when memory runs out, once there is a file of an output of its."""
     outputs = attempt.root / "s3" / BUCKET / "pipelines"
-    while process.poll() is None:
+    while not wait([process.sentinel], 0.05):
         found = [file for file in outputs.glob(f"*/*/{attempt.node}/*/**/*") if file.is_file()]
         if found:
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             files += map(str, found)
             return
-        time.sleep(0.05)

@@ -10,12 +10,11 @@ is tried again as its retry policy says, in a fresh file system. Pauses, caching
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.storage.object_store import ObjectStore
 from pipelines.kubeflow.entrypoint import ROOT_ENV, local_path
+from tests.pipelines.kubeflow.container import start_container
 
 SUCCEEDED, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 LOGS = "executor-logs"
@@ -74,7 +74,7 @@ class Launcher:
         folder: Path,
         run_id: str,
         before: Callable[[Attempt], None] = lambda attempt: None,
-        started: Callable[[Attempt, "subprocess.Popen[bytes]"], None] = lambda attempt, process: None,
+        started: Callable[[Attempt, BaseProcess], None] = lambda attempt, process: None,
     ) -> None:
         spec, self.platform = yaml.safe_load_all(pipeline)
         # Nothing but what the backend's own parser lets through, and by its defaults.
@@ -213,26 +213,21 @@ class Launcher:
         environment = {
             **os.environ,
             **{each["name"]: each["value"] for each in container.get("env", [])},
-            # The image's: its Python, its code; and what stands for the root of its file system.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            # The image's code, and what stands for the root of its file system.
             "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
             ROOT_ENV: str(pod),
         }
         attempt = Attempt(name, number, command, environment, pod)
         self._before(attempt)
         log = Path(local_path(message["outputs"]["artifacts"][LOGS]["artifacts"][0]["uri"], pod))
-        with (
-            log.open("wb") as file,
-            subprocess.Popen(command, cwd=pod, env=attempt.environment, stdout=file, stderr=subprocess.STDOUT) as process,
-        ):
-            self._started(attempt, process)
-            try:
-                returncode = process.wait(TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                returncode = process.wait()
+        process = start_container(command, attempt.environment, pod, log)
+        self._started(attempt, process)
+        process.join(TIMEOUT_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
         text = log.read_text(errors="replace")
-        if returncode:
+        if process.exitcode:
             return TaskResult(FAILED, number, log=text)
         output_file = Path(message["outputs"]["outputFile"])
         output = json_format.ParseDict(

@@ -1,6 +1,5 @@
 """The writer as a process: killed at any moment, ended in order, on a disk that is full."""
 
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -18,10 +17,9 @@ from serving.event_stream import STREAM
 from serving.log_writer.command_line import FOLDER, main
 from serving.log_writer.group import GROUP
 from serving.log_writer.process import embedded_log_writer
+from tests.forks import forked
 
-# Children of a process that has imported what takes seconds, and nothing else: they begin at once.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["serving.log_writer.command_line", "pandas"])  # which Arrow imports where it is installed
+IMPORTED = ["serving.log_writer.command_line", "pandas"]  # which Arrow imports where it is installed
 PATIENCE_S = 120
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -66,9 +64,7 @@ def test_a_writer_killed_at_any_moment_loses_and_doubles_nothing(
 
     def start(*flags: str) -> Any:
         arguments = [f"--workdir={tmp_path}", f"--store_url={url}", "--consumer=one", *flags]
-        process = FORKS.Process(target=main, args=(arguments,))
-        process.start()
-        return process
+        return forked(IMPORTED, main, arguments)
 
     sender = threading.Thread(target=send)
     sender.start()

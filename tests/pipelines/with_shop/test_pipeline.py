@@ -1,7 +1,6 @@
-"""The whole pipeline on two small data sets: what a good run leaves behind, and what a bad one does not."""
+"""The whole pipeline on a small data set: what a good run leaves behind, and what a bad one does not."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,11 @@ import tensorflow as tf
 
 from components.config import parse_config
 from components.errors import AnomalyError, ConfigError, DataError, GateError
-from components.report.record import NodeState
 from components.schema import samples as names
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
 from components.schema.request import request_inputs
 from components.training.exported import Ranker, Towers, read_examples
 from pipelines.nodes import NODES
-from pipelines.past_runs import latest_outputs
 
 pytestmark = pytest.mark.e2e
 
@@ -214,62 +211,6 @@ def test_both_models_agree_on_the_items_and_their_rows(shop: Any) -> None:
     np.testing.assert_array_equal(towers.item_vectors, np.load(shop.registry.bundle(1) / "index" / "vectors.npy"))
 
 
-def test_events_alone_are_enough(ratings: Any) -> None:
-    """No items or users table, no event types: negatives are drawn, each person's last event is the test."""
-    run = ratings.runs["good"]
-    assert run.error is None
-    assert set(run.cached) == set(NODES)
-    assert run.current == 1
-    ratings.registry.verify(1)
-    judged = document(ratings.registry.bundle(1), "evaluation.json")
-    assert judged["query_count"] == 40
-    assert set(judged["metrics"]) == {"funnel", "recall_only", "item_to_item", "popularity"}
-    assert set(judged["prediction"]) == {"like"}  # `rate` compares with drawn negatives and is no rate
-    lists = pq.read_table(ratings.artifact("BulkRecommender", "lists") / "lists.parquet").to_pylist()
-    # Of 30 items each person has had 12: the 18 others, however many are wanted.
-    assert {len(set(row["item_id"])) for row in lists} == {18}
-
-
-def test_a_run_after_a_kill_goes_on_at_the_killed_node(ratings: Any) -> None:
-    """The run was killed while RetrievalTrainer was writing its model."""
-    killed, again = ratings.killed, ratings.runs["again"]
-    done = NODES[: NODES.index("RetrievalTrainer")]
-    assert [line.split()[1] for line in killed.lines[1:]] == list(done)
-    assert (killed.node.node, killed.node.state) == ("RetrievalTrainer", NodeState.RUNNING)
-    assert killed.current == 1
-    assert again.error is None
-    assert [node for node, cached in again.cached.items() if cached] == list(done)
-    assert set(again.cached) == set(NODES)
-    assert again.current == 2
-
-
-def test_what_a_killed_node_had_written_is_gone(ratings: Any) -> None:
-    models = ratings.folder / "artifacts" / "RetrievalTrainer" / "model"
-    assert ratings.killed.folder.parent == models
-    assert not ratings.killed.folder.exists()
-    assert len(list(models.iterdir())) == 2  # of the first run and of the one after the kill
-
-
-def test_releases_before_and_after_a_kill_are_whole(ratings: Any) -> None:
-    assert ratings.registry.versions() == [1, 2, 3]
-    for version in (1, 2, 3):
-        ratings.registry.verify(version)
-    assert not list(ratings.registry.folder.glob(".incoming-*"))
-
-
-def test_from_a_node_runs_it_and_what_follows(ratings: Any) -> None:
-    """InfraValidator and Pusher, on the models of the run before; unasked, both would have been taken from it too."""
-    run = ratings.runs["from"]
-    assert run.error is None
-    assert run.cached == {"InfraValidator": False, "Pusher": False}
-    assert run.current == 3
-    for model in ("retrieval", "ranker"):
-        [before, now] = [(ratings.registry.model(model, version) / "saved_model.pb").read_bytes() for version in (2, 3)]
-        assert now == before
-    outputs = latest_outputs(ratings.folder)
-    assert {node for node, _ in outputs} == set(NODES)
-
-
 def test_from_a_node_that_the_last_run_has_not_come_to_is_refused(shop: Any) -> None:
     """That run was stopped by ValidationGate; the good ones before it had other data."""
     run = shop.runs["from too late"]
@@ -279,20 +220,3 @@ def test_from_a_node_that_the_last_run_has_not_come_to_is_refused(shop: Any) -> 
         "RetrievalTrainer, wanted one to go on from; run without --from first"
     )
     assert run.cached == {}
-
-
-def test_from_a_node_without_an_earlier_run_is_refused(tmp_path: Path, run_ratings: Callable) -> None:
-    run = run_ratings("Transform")
-    assert isinstance(run.error, ConfigError)
-    assert str(run.error) == (
-        f"--from Transform: found no earlier run of 'ratings' in {tmp_path / 'work'}, wanted one to take "
-        "Ingest, LastRelease, Samples, StatisticsGen, ExampleValidator, ValidationGate, ItemToItem from; "
-        "run without --from first"
-    )
-
-
-def test_from_an_unknown_node_is_refused(tmp_path: Path, run_ratings: Callable) -> None:
-    run = run_ratings("Ranking")
-    assert isinstance(run.error, ConfigError)
-    assert str(run.error) == f"--from: found 'Ranking', wanted one of {', '.join(NODES)}"
-    assert not (tmp_path / "work").exists()

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from components.push.mirror import open_registry
-from components.push.registry import Registry
 from components.storage.object_store import ObjectStore
 from pipelines.kubeflow.settings import EXIT_HANDLER, KubeflowSettings
 from pipelines.nodes import NODES
@@ -24,8 +23,9 @@ def test_every_node_ends_well(cluster: Any) -> None:
     assert {*NODES, EXIT_HANDLER} < set(cluster.launcher.results)
 
 
-def test_the_release_is_that_of_a_local_run(cluster: Any, local_registry: Registry) -> None:
-    assert differences(cluster.releases, 1, local_registry, rtol=1e-4) == {}
+def test_the_release_is_that_of_a_local_run(cluster: Any, shop: Any) -> None:
+    assert shop.runs["good"].current == 1
+    assert differences(cluster.releases, 1, shop.registry, rtol=1e-4) == {}
 
 
 def test_a_killed_node_is_tried_again_and_leaves_nothing(cluster: Any, settings: KubeflowSettings) -> None:

@@ -17,7 +17,7 @@ from pipelines.tuning import last_tuner, write_tuned
 from tests.full import full
 from tests.pipelines.conftest import Workdir, ratings_config, write_ratings, written
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TRIALS = 4
 
 
