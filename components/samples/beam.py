@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -107,8 +108,19 @@ class _WriteGroup(beam.DoFn):
 
 
 def _write_examples(path: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    """One batch is compressed and written while the next is made: neither holds Python's lock."""
     encoder = RecordBatchToExamplesEncoder()
-    with tf.io.TFRecordWriter(str(path), TFRECORD) as writer:
+    with tf.io.TFRecordWriter(str(path), TFRECORD) as writer, ThreadPoolExecutor(1) as thread:
+        writing: Future[None] | None = None
         for batch in batches:
-            for example in encoder.encode(batch):
-                writer.write(example)
+            examples = encoder.encode(batch)
+            if writing is not None:
+                writing.result()
+            writing = thread.submit(_write, writer, examples)
+        if writing is not None:
+            writing.result()
+
+
+def _write(writer: tf.io.TFRecordWriter, examples: list[bytes]) -> None:
+    for example in examples:
+        writer.write(example)
