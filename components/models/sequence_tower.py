@@ -43,9 +43,6 @@ class SequenceTower(keras.layers.Layer):
         # Starts at nothing: of all that is learnt only the last place of each sample has a user and a context.
         self._mix = keras.layers.Dense(dim, kernel_initializer="zeros", name="mix")
         self._start = self.add_weight("start", [dim], initializer=keras.initializers.RandomNormal(stddev=0.05))
-        # Of all groups' lengths one graph: an encoder takes seconds to trace.
-        signature = tf.TensorSpec([None, None], tf.int32)
-        self._training_states = tf.function(lambda past: self._states(past, training=True), input_signature=[signature])
 
     def call(self, features: Features, training: bool = False) -> tf.Tensor:
         """float32 [batch, dim]."""
@@ -76,7 +73,7 @@ class SequenceTower(keras.layers.Layer):
         for start, end in zip([0, *ends], ends, strict=False):
             chosen = order[start:end]
             longest = tf.maximum(tf.reduce_max(tf.gather(lengths, chosen)), 0)  # of no histories too
-            states = self._training_states(tf.gather(past, chosen)[:, :longest])
+            states = self._states(tf.gather(past, chosen)[:, :longest], training=True)
             made.append(tf.pad(states, [[0, 0], [0, length - longest], [0, 0]]))
         return tf.gather(tf.concat(made, axis=0), tf.argsort(order))
 
