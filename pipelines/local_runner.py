@@ -21,6 +21,7 @@ from components.push.last_release import comparable_release, made_from
 from components.push.registry import Registry
 from components.report.record import NodeState
 from pipelines.beam_profiles import LOCAL_BEAM, ClusterBeam, LocalBeam
+from pipelines.equal_batches import read_in_equal_batches
 from pipelines.nodes import nodes_of
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
 from pipelines.recommender import Known, Places, create_pipeline
@@ -77,6 +78,7 @@ def run(
         beam.check_place(workdir, "--workdir")
         beam.check_answers()
     workdir.mkdir(parents=True, exist_ok=True)
+    read_in_equal_batches()
     with _only_run(workdir), _following(on_event, len(nodes)):
         clear_killed(workdir)
         pipeline = create_pipeline(

@@ -161,6 +161,9 @@ def _run(argv: Sequence[str], root: Path) -> None:
         # TFX and TensorFlow take 10 s or more to import: not before the message is known to be right.
         from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+        from pipelines.equal_batches import read_in_equal_batches
+
+        read_in_equal_batches()
         kubeflow_v2_run_executor.main((arguments, beam_args))
         output = json.loads(Path(message["outputs"]["outputFile"]).read_text())
         output = with_store_uris(output, at)

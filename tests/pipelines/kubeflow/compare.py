@@ -1,8 +1,7 @@
-"""Whether a release in an object store is the one that a run on this machine has made.
+"""Whether a release in an object store is the one that a run on this machine has made: equal, digit by digit.
 
 Nearly all files are compared by their SHA-256. Those that differ between any two runs on one machine too are compared by
-what they say. What is learnt differs in its last digits: TFX's Transform adds up means in batches whose size goes by how
-fast they are taken, so that the constants of a Transform graph, and with them all weights, are equal to some 1e-8 only.
+what they say.
 """
 
 import json
@@ -19,50 +18,33 @@ from components.push.registry import Registry, sha256
 from components.schema.features import REQUESTS_FOLDER
 from components.training.exported import read_examples
 
-LEARNT = (".npy", ".data-00000-of-00001", ".index", "evaluation.json")
 
-
-def differences(place: str, version: int, local: Registry, rtol: float, learnt: bool = True) -> dict[str, Any]:
-    """What differs of a release there and the same version here, nothing where all is equal.
-
-    Args:
-      rtol: how far, relatively, metrics may differ; the numbers in files, too.
-      learnt: compare also what is learnt, number by number. Over many steps of training a last digit grows.
-    """
+def differences(place: str, version: int, local: Registry) -> dict[str, Any]:
+    """What differs of a release there and the same version here, nothing where all is equal."""
     with open_registry(place) as registry:
         registry.fetch(version)
         registry.verify(version)
         there, here = registry.manifest(version), local.manifest(version)
-        metrics = [json.loads((each.bundle(version) / "evaluation.json").read_text())["metrics"] for each in (registry, local)]
         files = {
             name
             for name in there.files.keys() | here.files.keys()
             if there.files.get(name) != here.files.get(name)
-            and (learnt or not name.endswith(LEARNT))
-            and not close(said_by(registry.folder / name), said_by(local.folder / name), rtol)
+            and not equal(said_by(registry.folder / name), said_by(local.folder / name))
         }
-    facts = [(each.name, each.candidates, each.compared_with) for each in (there, here)]
-    found = {
-        "metrics": None if close(*metrics, rtol) and close(there.metrics, here.metrics, rtol) else metrics,
-        "facts": None if facts[0] == facts[1] else facts,
-        "files": sorted(files),
-    }
+    facts = [(each.name, each.candidates, each.compared_with, each.metrics) for each in (there, here)]
+    found = {"facts": None if equal(*facts) else facts, "files": sorted(files)}
     return {name: each for name, each in found.items() if each}
 
 
-def close(one: Any, other: Any, rtol: float) -> bool:
-    """Equal but for the last digits of floating-point numbers, in whatever they are nested."""
+def equal(one: Any, other: Any) -> bool:
+    """Of numbers that are none too, in whatever they are nested."""
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.dtype.kind != "f":
-            return one.shape == other.shape and bool((one == other).all())
-        return one.shape == other.shape and bool(np.allclose(one, other, rtol=rtol, atol=1e-5))
+        return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(close(one[key], other[key], rtol) for key in one)
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     if isinstance(one, Sequence) and isinstance(other, Sequence) and not isinstance(one, str | bytes):
-        return len(one) == len(other) and all(close(*pair, rtol) for pair in zip(one, other, strict=True))
-    if isinstance(one, float) and isinstance(other, float):
-        return bool(np.isclose(one, other, rtol=rtol, atol=1e-5, equal_nan=True))
-    return bool(one == other)
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other) or (one != one and other != other)
 
 
 def said_by(path: Path) -> Any:
@@ -125,7 +107,6 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "/config.json": _config,
     "/evaluation.json": _evaluation,
     "/index/index.json": _index_facts,
-    ".npy": np.load,
     f"/{REQUESTS_FOLDER}/": _requests,
     "/variables/variables.": _variables,
     "/saved_model.pb": _signatures,

@@ -25,7 +25,7 @@ def test_every_node_ends_well(cluster: Any) -> None:
 
 def test_the_release_is_that_of_a_local_run(cluster: Any, shop: Any) -> None:
     assert shop.runs["good"].current == 1
-    assert differences(cluster.releases, 1, shop.registry, rtol=1e-4) == {}
+    assert differences(cluster.releases, 1, shop.registry) == {}
 
 
 def test_a_killed_node_is_tried_again_and_leaves_nothing(cluster: Any, settings: KubeflowSettings) -> None:
