@@ -12,21 +12,22 @@ from components.config import load_settings
 from components.config.settings import Settings
 from components.storage.object_store import SCHEMES, is_uri
 from pipelines.beam_profiles import LOCAL_BEAM, BeamProfile, HostAndPort
-from pipelines.nodes import NODES, TUNERS
+from pipelines.nodes import LOOKING_UP, NODES, TUNERS
 
 EXIT_HANDLER = "ExitHandler"
 TRAINERS = {"RetrievalTrainer": "retrieval", "RankingTrainer": "ranking"}  # with the section of the config that each reads
 CHIEF_LABEL = {"app.kubernetes.io/name": "winnow-trainer-chief"}
-QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|[eE][+-]?\d+)?")
+QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|[eE][+-]?\d+)?", re.ASCII)
 FACTORS = {"m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18,
            "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}  # fmt: skip
-DURATION = re.compile(r"(\d+)([smhd])")
+DURATION = re.compile(r"(\d+)([smhd])", re.ASCII)
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 # host and port, path in small letters, tag, digest: as container runtimes read it
 IMAGE = re.compile(
-    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?",
+    re.ASCII,
 )
-DAYS = re.compile(r"(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?")
+DAYS = re.compile(r"(\d{4}-\d\d-\d\d)?\.\.(\d{4}-\d\d-\d\d)?", re.ASCII)
 
 
 def _quantity(value: str) -> str:
@@ -44,6 +45,8 @@ def _duration(value: str) -> str:
 def _absolute(value: str) -> str:
     if not PurePosixPath(value).is_absolute():
         raise ValueError(f"found {value!r}, wanted an absolute path inside the container")
+    if ":" in value:
+        raise ValueError(f"found {value!r}, wanted a path without a colon, in which Kubernetes mounts nothing")
     return value
 
 
@@ -89,11 +92,13 @@ Uri = Annotated[str, AfterValidator(_uri)]
 Place = Annotated[str, AfterValidator(_place)]
 Image = Annotated[str, AfterValidator(_image)]
 NodeName = Annotated[str, AfterValidator(_node)]
-KubernetesName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+DNS_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+KubernetesName = Annotated[str, StringConstraints(pattern=f"^{DNS_NAME}$", max_length=253)]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._A-Za-z0-9]+$", max_length=253)]
 LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-LabelKey = Annotated[str, StringConstraints(pattern=rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{LABEL}$")]
+LabelKey = Annotated[str, StringConstraints(pattern=f"^({DNS_NAME}/)?{LABEL}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=rf"^({LABEL})?$")]
-ResourceName = Annotated[str, StringConstraints(pattern=rf"^[a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/{LABEL}$")]
+ResourceName = Annotated[str, StringConstraints(pattern=f"^{DNS_NAME}/{LABEL}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
@@ -141,7 +146,7 @@ class Secret(Settings):
     """A Kubernetes secret, as environment variables or as a folder of files."""
 
     name: KubernetesName
-    env: dict[str, EnvName] = Field(default={}, description="key of the secret → environment variable")
+    env: dict[SecretKey, EnvName] = Field(default={}, description="key of the secret → environment variable")
     mount: AbsolutePath | None = None
 
     @model_validator(mode="after")
@@ -202,7 +207,7 @@ class Webhook(Settings):
     """The secret that holds the URL to which a run's outcome is posted."""
 
     secret: KubernetesName
-    key: str = "url"
+    key: SecretKey = "url"
 
 
 class TrainingWorkers(Settings):
@@ -267,6 +272,16 @@ class KubeflowSettings(Settings):
     training: TrainingWorkers | None = Field(default=None, description="who trains with the trainers' nodes; default: nobody")
     defaults: NodeSettings = NodeSettings()
     nodes: dict[NodeName, NodeSettings] = {}
+
+    @field_validator("nodes")
+    @classmethod
+    def _each_key_has_an_effect(cls, nodes: dict[str, NodeSettings]) -> dict[str, NodeSettings]:
+        for name, own in nodes.items():
+            if name == EXIT_HANDLER and "retries" in own.model_fields_set:
+                raise ValueError(f"{name}.retries: found some, wanted none: it tries its webhook three times itself")
+            if name in LOOKING_UP and "cache" in own.model_fields_set and own.cache:
+                raise ValueError(f"{name}.cache: found true, wanted false: it looks up what is in no key of the cache")
+        return nodes
 
     @property
     def releases(self) -> str:

@@ -31,6 +31,23 @@ def load(folder: Path, **changes: Any) -> KubeflowSettings:
         ({"registry": "releases"}, "registry: found 'releases', wanted one of s3://, minio://, gs:// with a bucket"),
         ({"sources": "/"}, "sources: found '/', wanted one of"),
         ({"image": "My Image:1"}, "image: found 'My Image:1', wanted the name of an image"),
+        ({"defaults": {"memory": {"request": "\u0663Gi"}}}, "defaults.memory.request: found '\u0663Gi', wanted a quantity"),
+        ({"service_account": "a..b"}, "service_account: found 'a..b', string should match"),
+        (
+            {"defaults": {"node_selector": {"a..b/zone": "x"}}},
+            "defaults.node_selector.a..b/zone: found 'a..b/zone', string should match",
+        ),
+        ({"webhook": {"secret": "hook", "key": "x y"}}, "webhook.key: found 'x y', string should match"),
+        (
+            {"defaults": {"secrets": [{"name": "s", "env": {"x y": "X"}}]}},
+            "defaults.secrets.0.env.x y: found 'x y', string should match",
+        ),
+        (
+            {"defaults": {"volumes": [{"claim": "c", "mount": "/a:b"}]}},
+            "defaults.volumes.0.mount: found '/a:b', wanted a path without a colon",
+        ),
+        ({"nodes": {"ExitHandler": {"retries": {"count": 7}}}}, "nodes: ExitHandler.retries: found some, wanted none"),
+        ({"nodes": {"Ingest": {"cache": True}}}, "nodes: Ingest.cache: found true, wanted false"),
         ({"defaults": {"timeout": "0s"}}, "defaults.timeout: found '0s', wanted a duration"),
         ({"nodes": {"Ingest": {"gpu_resource": "gpu"}}}, "nodes.Ingest.gpu_resource: found 'gpu', string should match"),
         ({"defaults": {"node_selector": {"zone": "a b"}}}, "defaults.node_selector.zone: found 'a b', string should match"),
