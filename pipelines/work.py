@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +105,7 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
         together,
     )  # fmt: skip
 
-    def progress(line: str) -> None:
-        if not silent:
-            console.print(line, markup=False)
-
+    progress = _lines(console, silent)
     config = prepare(name, data, progress)
     found = []
     for seed, settings in of_seeds(config, seeds):
@@ -180,11 +177,7 @@ def ablation(workdir: Path, settings: Path | None, split: str, moments: int, con
         load_settings(settings, GatewaySettings, "a YAML file of the gateway's settings") if settings else GatewaySettings()
     )
 
-    def progress(line: str) -> None:
-        if not silent:
-            console.print(line, markup=False)
-
-    return ablated(workdir, gateway, split, moments, progress)
+    return ablated(workdir, gateway, split, moments, _lines(console, silent))
 
 
 def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answer":
@@ -299,3 +292,13 @@ def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path, log: Path) 
         "parameters": list(RUN_PARAMETERS),
         "sha256": sha256(output),
     }
+
+
+def _lines(console: Console, silent: bool) -> Callable[[str], None]:
+    """Prints a line of progress as it stands, or nothing."""
+
+    def progress(line: str) -> None:
+        if not silent:
+            console.print(line, markup=False)
+
+    return progress

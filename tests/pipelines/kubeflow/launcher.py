@@ -221,10 +221,11 @@ class Launcher:
         self._before(attempt)
         log = Path(local_path(message["outputs"]["artifacts"][LOGS]["artifacts"][0]["uri"], pod))
         process = start_container(command, attempt.environment, pod, log)
-        self._started(attempt, process)
-        process.join(TIMEOUT_S)
-        if process.is_alive():
-            process.kill()
+        try:
+            self._started(attempt, process)
+            process.join(TIMEOUT_S)
+        finally:
+            process.kill()  # nothing, where it has ended
             process.join()
         text = log.read_text(errors="replace")
         if process.exitcode:
