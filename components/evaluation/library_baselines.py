@@ -96,7 +96,7 @@ def check_library() -> None:
     except ImportError as error:
         raise ConfigError(
             f"the baselines of a benchmark need the package implicit, which cannot be imported ({error}); wanted it installed: "
-            ".venv/tools/bin/uv pip install --python .venv/bin/python 'implicit>=0.7.3'"
+            "`make env` does so in a checkout, and else pip's extra winnow-recsys[benchmark]"
         ) from error
 
 

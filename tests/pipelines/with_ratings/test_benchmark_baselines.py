@@ -16,7 +16,6 @@ SETTINGS = Baselines(Ials(4, 0.1, 1.0, 3), Bpr(4, 0.05, 0.01, 5), ease_l2=20.0)
 
 
 def test_what_was_made_is_not_made_again(ratings: Any, tmp_path: Path) -> None:
-    pytest.importorskip("implicit", reason="the extra `benchmark` brings it")
     workdir = tmp_path / "work"
     shutil.copytree(ratings.folder, workdir)
     config = parse_config((ratings.registry.bundle(ratings.registry.current()) / "config.json").read_text(), origin="test")
