@@ -11,7 +11,7 @@ SERVING = [
     "grpcio",
     "httptools",
     "prometheus-client",
-    "redis",
+    "redis[hiredis]",
     "scann>=1.4.2,<1.5",
     "structlog",
     "tensorflow>=2.20,<2.21",
