@@ -170,7 +170,7 @@ class Funnel:
             if not shown.all():
                 progress.fallbacks.append(f"banned items and rules: left out {np.sum(~shown)} of {len(rows)} candidates")
             rows = rows[shown if fitting is None else shown & fitting[rows]]
-            return Candidates(rows, [("request",)] * len(rows))
+            return Candidates(rows, {"request": rows})
         history = self.release.rows(user.state.item_id[::-1])
         segment = self.release.segments.ranking(profile)
         known = Known(self._embedding(inputs, progress), history, left_out, fitting, segment)
@@ -229,8 +229,8 @@ class Funnel:
                 with progress.stage(f"rerank.{step.name}"):
                     ranked = step.run(ranked, context)
                 trail.append((step.name, ranked))
-        sources = dict(zip(candidates.rows.tolist(), candidates.sources, strict=True))
-        changes = explained(first, trail, context.count)
+        shown = ranked.rows[: context.count].tolist()
+        sources, changes = candidates.sources(shown), explained(first, trail, context.count)
         return [
             Recommended(
                 rank=place + 1,
@@ -238,10 +238,10 @@ class Funnel:
                 title=self.release.titles[row],
                 score=float(ranked.score[place]) if ranked.tasks else None,
                 tasks={name: float(values[place]) for name, values in ranked.tasks.items()},
-                sources=sources[row],
+                sources=sources[place],
                 rerank=changes[place],
             )
-            for place, row in enumerate(ranked.rows[: context.count].tolist())
+            for place, row in enumerate(shown)
         ]
 
 

@@ -1,7 +1,7 @@
 """Recall: several cheap sources, merged into one list of candidates. Items are rows of the release's catalogue."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,15 +35,20 @@ class Known:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Attributes: rows: int32 [n], each once; sources: for each, the names of the sources that found it."""
+    """Attributes: rows: int32 [n], each once; found: source → what it found, of which ``rows`` may leave some out."""
 
     rows: Rows
-    sources: list[tuple[str, ...]]
+    found: Mapping[str, Rows]
 
     def also(self, rows: Rows, source: str) -> "Candidates":
         """With those of ``rows`` that were not found, at the end."""
         added = rows[~np.isin(rows, self.rows)]
-        return Candidates(np.concatenate([self.rows, added]), [*self.sources, *[(source,)] * len(added)])
+        return Candidates(np.concatenate([self.rows, added]), {**self.found, source: added})
+
+    def sources(self, rows: Sequence[int]) -> list[tuple[str, ...]]:
+        """For each of ``rows`` the names of the sources that found it; told of those that are shown, a few of hundreds."""
+        found = {name: set(of_source.tolist()) for name, of_source in self.found.items()}
+        return [tuple(name for name, of_source in found.items() if row in of_source) for row in rows]
 
 
 class Allowed:
@@ -129,9 +134,7 @@ def recall(release: Release, known: Known, quotas: Mapping[str, int], count: int
         found[name] = rows[rows != MISSING]
     first = [rows[: quotas[name]] for name, rows in found.items()]
     rest = [rows[quotas[name] :] for name, rows in found.items()]
-    item_count = len(release.item_ids)
-    rows = _once(np.concatenate([*first, *rest]).astype(np.int32), item_count)[:wanted]
-    return Candidates(rows, _finders(rows, found, item_count))
+    return Candidates(_once(np.concatenate([*first, *rest]).astype(np.int32), len(release.item_ids))[:wanted], found)
 
 
 def _once(rows: Rows, item_count: int) -> Rows:
@@ -139,13 +142,3 @@ def _once(rows: Rows, item_count: int) -> Rows:
     first = np.empty(item_count, np.int32)
     first[rows[::-1]] = np.arange(len(rows) - 1, -1, -1, dtype=np.int32)  # of equal ones, what is assigned last stays
     return rows[first[rows] == np.arange(len(rows))]
-
-
-def _finders(chosen: Rows, found: Mapping[str, Rows], item_count: int) -> list[tuple[str, ...]]:
-    """For each of ``chosen`` the names of the sources that found it."""
-    codes = np.zeros(item_count, np.int64)  # a bit for each source
-    for bit, rows in enumerate(found.values()):
-        codes[rows] |= 1 << bit
-    listed = codes[chosen].tolist()
-    names = {code: tuple(name for bit, name in enumerate(found) if code >> bit & 1) for code in set(listed)}
-    return [names[code] for code in listed]

@@ -27,13 +27,13 @@ def test_quotas_first_then_the_rest_in_their_order(release: Release) -> None:
 
 def test_every_source_that_found_an_item_is_named(release: Release) -> None:
     found = recall(release, known([1.0, 0.0]), {"two_tower": 1, "popular": 1, "fresh": 1}, 3)
-    assert dict(zip(found.rows.tolist(), found.sources, strict=True)) == {
+    assert dict(zip(found.rows.tolist(), found.sources(found.rows.tolist()), strict=True)) == {
         6: ("two_tower",),
         3: ("popular",),
         0: ("fresh",),
     }
     found = recall(release, known([1.0, 0.0]), {"two_tower": 7, "popular": 7}, 7)
-    assert set(found.sources) == {("two_tower", "popular")}
+    assert set(found.sources(found.rows.tolist())) == {("two_tower", "popular")}
 
 
 def test_what_is_left_out_never_comes_back_and_is_made_up_for(release: Release) -> None:
@@ -57,7 +57,7 @@ def test_what_the_release_does_not_allow_is_made_up_for(release: Release) -> Non
 def test_items_from_elsewhere_come_last_and_once(release: Release) -> None:
     found = recall(release, known([1.0, 0.0]), {"two_tower": 2}, 2).also(np.array([5, 0], np.int32), "pinned")
     assert found.rows.tolist() == [6, 5, 0]
-    assert found.sources == [("two_tower",), ("two_tower",), ("pinned",)]
+    assert found.sources(found.rows.tolist()) == [("two_tower",), ("two_tower",), ("pinned",)]
 
 
 def test_similar_items_take_turns(release: Release) -> None:
@@ -71,7 +71,7 @@ def test_what_goes_with_the_history_is_a_source(release: Release) -> None:
     """Of history 0, 1: item 2 gets 0.5 + 0.1, item 1 0.3, item 3 less than nothing."""
     found = recall(release, known(history=(0, 1)), {"item_to_item": 2, "popular": 1}, 3)
     assert found.rows.tolist() == [2, 1, 3]
-    assert found.sources == [("item_to_item", "popular"), ("item_to_item", "popular"), ("popular",)]
+    assert found.sources(found.rows.tolist()) == [("item_to_item", "popular"), ("item_to_item", "popular"), ("popular",)]
     assert recall(release, known(history=(0, 1), left_out=(2,)), {"item_to_item": 1}, 3).rows.tolist() == [1]
 
 
@@ -115,7 +115,7 @@ def test_a_ranking_is_read_on_where_its_beginning_does_not_fit(release: Release)
 def test_what_people_like_the_user_like_is_a_source(release: Release) -> None:
     found = recall(release, known(segment=(4, 1)), {"segment": 1, "popular": 1}, 3)
     assert found.rows.tolist() == [4, 3, 1]
-    assert found.sources == [("segment",), ("popular",), ("segment", "popular")]
+    assert found.sources(found.rows.tolist()) == [("segment",), ("popular",), ("segment", "popular")]
 
 
 def test_rows_that_the_release_does_not_allow_never_come_back(release: Release) -> None:
