@@ -1,7 +1,10 @@
 """Latencies at a fixed rate, and the highest rate at which the slowest hundredth is still in time."""
 
 import statistics
+import time
 from collections.abc import Iterator
+
+import numpy as np
 
 from tests.benchmarks.serving.load import Answer, answers_to, percentile_ms
 from tests.benchmarks.serving.stack import Stack
@@ -9,6 +12,7 @@ from tests.benchmarks.serving.stack import Stack
 RATE = 50
 P99_MS = 50.0
 STEP = 10
+UNIT_OF_WORK = 500_000  # numbers to add up, for about as long as a request takes
 MAX_FALLBACK_SHARE = 0.01  # a list that recall alone has ordered is quick, and not what is measured
 Figure = tuple[str, float, str]
 
@@ -18,6 +22,7 @@ def speed(stack: Stack, seconds: float) -> Iterator[Figure]:
 
     At equal intervals first, as wrk2 or vegeta send them, then at random moments, where requests meet and wait for each other.
     """
+    yield from _machine(seconds)
     answers_to(stack.traffic(RATE, min(seconds, 5.0), seed=99))  # warm
     for name, even in (("recommend", True), ("recommend_at_random", False)):
         loads = [answers_to(stack.traffic(RATE, seconds, seed=seed, even=even)) for seed in range(3)]
@@ -25,6 +30,20 @@ def speed(stack: Stack, seconds: float) -> Iterator[Figure]:
         yield f"{name}_p99_ms", statistics.median(percentile_ms(load, 99) for load in loads), "ms"
         yield f"{name}_fallback_share", statistics.median(_fallback_share(load) for load in loads), "1"
     yield "max_rate_at_p99_50ms", _max_rate(stack, seconds), "1/s"
+
+
+def _machine(seconds: float) -> Iterator[Figure]:
+    """How evenly the machine works while nothing else of ours does: the same few milliseconds of work, over and over.
+
+    What others do on it, and what its hypervisor takes, no request can be spared.
+    """
+    times_ms, end_s = [], time.monotonic() + seconds
+    while (started_s := time.monotonic()) < end_s:
+        sum(range(UNIT_OF_WORK))
+        times_ms.append((time.monotonic() - started_s) * 1000)
+        time.sleep(1 / RATE - times_ms[-1] / 1000 if times_ms[-1] < 1000 / RATE else 0)
+    for percent in (50, 99):
+        yield f"unit_of_work_p{percent}_ms", float(np.percentile(times_ms, percent)), "ms"
 
 
 def _max_rate(stack: Stack, seconds: float) -> float:
