@@ -211,6 +211,12 @@ class DatasetConfig(Settings):
     def user_features(self) -> dict[str, FeatureColumn]:
         return self.users.features if self.users else {}
 
+    @property
+    def request_categories(self) -> set[str]:
+        """Names of what has few values and is known of a request before any item."""
+        of_users = {name for name, feature in self.user_features.items() if feature.kind is FeatureKind.CATEGORICAL}
+        return of_users | {*self.context, *self.events.context}
+
     def resolved(self, folder: Path) -> Self:
         """The same settings with every path absolute, relative ones counted from ``folder``."""
         changes = {

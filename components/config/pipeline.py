@@ -146,6 +146,11 @@ class RankingConfig(TrainingConfig):
     calibration: Literal["platt", "isotonic", "none"] = Field(
         default="platt", description="makes the binary tasks' predictions rates, fitted on the validation split"
     )
+    calibration_slice: str | None = Field(
+        default=None,
+        description="a categorical feature of users or a context column: each value that is had often enough in the "
+        "validation split is calibrated for itself",
+    )
     negatives: int = Field(
         default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown"
     )
@@ -244,6 +249,11 @@ class PipelineConfig(Settings):
         for name in self.evaluation.slices:
             if name not in known:
                 raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
+        by, categories = self.ranking.calibration_slice, self.dataset.request_categories
+        if by is not None and by not in categories:
+            raise ValueError(
+                f"ranking.calibration_slice: found {by!r}, wanted a category that a request brings: {sorted(categories)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from scipy.optimize import isotonic_regression, minimize
 Floats = NDArray[np.float64]
 
 LEAST_SLOPE = 1e-3  # a model that is worse than chance on the validation split is flattened, not turned round
+LEAST_SLICE = 500  # samples of a value that has a map of its own; fitted on fewer, it would be worse than the one of all
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,30 @@ class Isotonic:
 
 
 Calibration = Callable[[tf.Tensor], tf.Tensor]  # logits → probabilities, of any shape
+
+
+@dataclass(frozen=True)
+class SlicedCalibration:
+    """A map for each slice of the requests, told by the code of a feature's value, and one for all others.
+
+    Since a slice is of requests, the order of a request's items stays as it was.
+    """
+
+    of_value: Mapping[int, Calibration]
+    rest: Calibration
+
+    def of(self, value: tf.Tensor | None) -> Calibration:
+        """The map for logits [batch, n] of requests with ``value``, int64 [batch], or of no slice."""
+        if value is None:
+            return self.rest
+
+        def calibrated(logits: tf.Tensor) -> tf.Tensor:
+            made = self.rest(logits)
+            for code, own in self.of_value.items():
+                made = tf.where((value == code)[:, tf.newaxis], own(logits), made)
+            return made
+
+        return calibrated
 
 
 def fit_platt(logits: NDArray, labels: NDArray, weights: NDArray) -> Platt:
@@ -90,3 +115,16 @@ def fit_calibration(kind: str, logits: NDArray, labels: NDArray, weights: NDArra
     if kind == "none" or not len(label) or label.min() == label.max():
         return tf.sigmoid
     return FITS[kind](logits[observed], label, weights[observed])
+
+
+def fit_sliced(
+    kind: str, logits: NDArray, labels: NDArray, weights: NDArray, value: NDArray[np.int64] | None
+) -> SlicedCalibration:
+    """``fit_calibration`` of all samples, and of those of each ``value`` that has enough of them; all [num_samples]."""
+    own: dict[int, Calibration] = {}
+    for code in [] if value is None else np.unique(value).tolist():
+        chosen = (value == code) & (weights > 0)
+        label = labels[chosen]
+        if len(label) >= LEAST_SLICE and label.min() < label.max():
+            own[code] = fit_calibration(kind, logits[chosen], label, weights[chosen])
+    return SlicedCalibration(own, fit_calibration(kind, logits, labels, weights))

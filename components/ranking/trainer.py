@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import PipelineConfig
-from components.models.calibration import Calibration, fit_calibration
+from components.models.calibration import SlicedCalibration, fit_sliced
 from components.models.items import PAD, ItemCounters, ItemTable
 from components.models.multi_task import MultiTaskRanker
 from components.models.rankers import RankerParts, make_ranker
@@ -189,7 +189,7 @@ def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tup
 
 def calibrations_of(
     model: MultiTaskRanker, blocks: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
-) -> dict[str, Calibration]:
+) -> dict[str, SlicedCalibration]:
     """What makes rates of the logits of the binary tasks, from samples that training has not seen."""
     binary = {task.name: place for place, task in enumerate(tasks) if task.kind == "binary"}
     if not binary:
@@ -198,20 +198,30 @@ def calibrations_of(
         lambda batch: model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})[:, 0], reduce_retracing=True
     )
     known = [prefix + name for name in binary for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
+    by = sliced_by(config)
+    known += [] if by is None else [by]
     found = [
         {"logits": logits_of(batch).numpy(), **{name: batch[name].numpy() for name in known}}
         for batch in blocks.unbatch().take(CALIBRATED_SAMPLES).batch(512)
     ]
     columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    value = None if by is None else columns[by].reshape(-1)
     return {
-        name: fit_calibration(
+        name: fit_sliced(
             config.ranking.calibration,
             columns["logits"][:, place],
             columns[names.LABEL_PREFIX + name],
             columns[names.WEIGHT_PREFIX + name],
+            value,
         )
         for name, place in binary.items()
     }
+
+
+def sliced_by(config: PipelineConfig) -> str | None:
+    """The feature of a request whose values have calibrations of their own."""
+    name = config.ranking.calibration_slice
+    return None if name is None else names.feature_name(config, name)
 
 
 class RankingExport(ModelExport):
@@ -223,14 +233,14 @@ class RankingExport(ModelExport):
         recall: Recall,
         table: ItemTable,
         tasks: tuple[Task, ...],
-        calibrations: dict[str, Calibration],
+        calibrations: dict[str, SlicedCalibration],
         context: TrainingContext,
     ) -> None:
         model.ranker.freeze()
         super().__init__("ranking", recall.variables, context)
         self._recall: Callable[[], Recall] = lambda: recall
         self._tasks = tasks
-        self._predictions: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: predictions(logits, tasks, calibrations)
+        self._calibrations, self._sliced_by = calibrations, sliced_by(context.config)
         self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
         self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])
@@ -247,12 +257,17 @@ class RankingExport(ModelExport):
             embedding = self._recall().embed(features)
         return {**only(features, self._spec), names.RECALL_EMBEDDING: embedding}
 
+    def _predictions(self, logits: tf.Tensor, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        value = None if self._sliced_by is None else tf.reshape(features[self._sliced_by], [-1])
+        return predictions(logits, self._tasks, {name: each.of(value) for name, each in self._calibrations.items()})
+
     def rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
         rows = self._rows(inputs.pop(names.ITEM_ID))
         embedding = inputs.pop(names.RECALL_EMBEDDING, None)
-        logits = self._logits(self._with_recall(self.request_features(inputs), embedding), rows)
-        return {"score": combined_score(logits, self._tasks), **self._predictions(logits)}
+        features = self._with_recall(self.request_features(inputs), embedding)
+        logits = self._logits(features, rows)
+        return {"score": combined_score(logits, self._tasks), **self._predictions(logits, features)}
 
     def recommend(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = dict(inputs)
@@ -273,7 +288,7 @@ class RankingExport(ModelExport):
         rows = features["item_row"][:, tf.newaxis]
         if "negative_row" in features:
             rows = tf.concat([rows, features["negative_row"]], axis=1)
-        made = self._predictions(self._logits(self._with_recall(features), rows))
+        made = self._predictions(self._logits(self._with_recall(features), rows), features)
         listed = {task for task in made if names.has_drawn_negatives(self._config, task)}
         return {task: value if task in listed else value[:, :1] for task, value in made.items()}
 

@@ -56,6 +56,11 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     return spec
 
 
+def feature_name(config: PipelineConfig, name: str) -> str:
+    """What samples call a feature or a context column of the config."""
+    return CONTEXT_PREFIX + name if name in {*config.dataset.context, *config.dataset.events.context} else name
+
+
 def has_drawn_negatives(config: PipelineConfig, task: str) -> bool:
     """Whether a drawn negative counts as a 0 for the task: it asks for an event that a drawn item did not have."""
     settings = config.dataset.tasks[task]

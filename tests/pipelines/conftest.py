@@ -137,6 +137,7 @@ def shop_config(**changes: Any) -> dict[str, Any]:
         },
         "samples": {"impressions": "impression", "history_length": 10},
         **SMALL_MODELS,
+        "ranking": {**SMALL_MODELS["ranking"], "calibration_slice": "device"},
         **changes,
     }  # fmt: skip
 

@@ -200,6 +200,8 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
          "@.buy.event: there is no dataset.events.columns.type to tell events apart"),
         ("samples.impressions", "shown", "@ needs dataset.events.columns.type, which says the type of each"),
         ("evaluation.slices", ["country"], "@: found 'country', wanted a feature: ['hour', 'weekday']"),
+        ("ranking.calibration_slice", "country",
+         "@: found 'country', wanted a category that a request brings: ['hour', 'weekday']"),
         ("dataset.events.context", {"hour": {"column": "h"}},
          "dataset: events.context: ['hour'] is also a context that the time of the request gives; wanted another name"),
     ],

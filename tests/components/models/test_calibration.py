@@ -5,7 +5,17 @@ import pytest
 import tensorflow as tf
 
 from components.evaluation.metrics import expected_calibration_error, reliability_curve
-from components.models.calibration import LEAST_SLOPE, Isotonic, Platt, fit_calibration, fit_isotonic, fit_platt
+from components.models.calibration import (
+    LEAST_SLICE,
+    LEAST_SLOPE,
+    Isotonic,
+    Platt,
+    SlicedCalibration,
+    fit_calibration,
+    fit_isotonic,
+    fit_platt,
+    fit_sliced,
+)
 
 
 def test_platt_is_a_line_on_the_logit() -> None:
@@ -77,3 +87,34 @@ def test_overconfident_logits_become_rates(kind: str) -> None:
 
     assert error(tf.sigmoid(logits[1::2]).numpy()) > 0.15
     assert error(fitted(tf.constant(logits[1::2])).numpy()) < 0.03
+
+
+def test_each_request_goes_through_the_map_of_its_slice() -> None:
+    made = SlicedCalibration({3: lambda logits: logits + 1, 5: lambda logits: logits + 2}, lambda logits: -logits)
+    logits = tf.constant([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+    np.testing.assert_array_equal(made.of(tf.constant([5, 4, 3], tf.int64))(logits), [[3, 4], [-1, -2], [2, 3]])
+    np.testing.assert_array_equal(made.of(None)(logits), -logits)
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_a_slice_with_enough_samples_is_calibrated_for_itself(kind: str) -> None:
+    """Logits of value 0 are right and of 1 they are 2 too high; there are too few of 2, and all labels of 3 are the same."""
+    rng = np.random.default_rng(4)
+    size = 4_000
+    true = rng.normal(0, 1, 2 * size)
+    value = np.repeat([0, 1], size)
+    labels = (rng.random(2 * size) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    few, alike = LEAST_SLICE - 1, LEAST_SLICE
+    logits = np.concatenate([true + 2 * value, np.zeros(few + alike)])
+    labels = np.concatenate([labels, np.arange(few) % 2, np.ones(alike)])
+    value = np.concatenate([value, np.repeat([2, 3], [few, alike])])
+    made = fit_sliced(kind, logits, labels, np.ones(len(logits)), value)
+    assert sorted(made.of_value) == [0, 1]
+    at_zero = made.of(tf.constant([0, 1]))(tf.constant([[0.0], [2.0]])).numpy()[:, 0]
+    np.testing.assert_allclose(at_zero, [0.5, 0.5], atol=0.05)
+    whole = fit_calibration(kind, logits, labels, np.ones(len(logits)))
+    np.testing.assert_array_equal(made.of(tf.constant([2, 9]))(tf.constant([[0.3], [0.3]])), [[whole(tf.constant(0.3))]] * 2)
+
+
+def test_without_slices_there_is_one_map() -> None:
+    assert fit_sliced("platt", np.array([1.0, -1.0]), np.array([1, 0]), np.ones(2), None).of_value == {}
