@@ -67,6 +67,10 @@ class TrainingConfig(Settings):
     batch_size: int = Field(default=512, ge=1)
     epochs: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    optimizer: Literal["adam", "rowwise_adam"] = Field(
+        default="adam",
+        description="rowwise_adam: steps only the rows of embedding tables that a batch reads: for tables of millions of rows",
+    )
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="of the learning rate over the epochs; cosine: down to 0 at the last"
     )

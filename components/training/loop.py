@@ -18,6 +18,7 @@ from components.errors import ArtifactError
 from components.training.checkpoints import Arrays, Checkpoint, CheckpointFile
 from components.training.distribution import chiefs, chiefs_arrays
 from components.training.inputs import part_of
+from components.training.optimizers import optimizer_of
 
 HISTORY_FILE = "history.json"
 MODEL, OPTIMIZER, BEST = "model", "optimizer", "best"
@@ -81,7 +82,7 @@ def train(
     """
     strategy = model.distribute_strategy
     with strategy.scope():
-        model.compile(optimizer=keras.optimizers.legacy.Adam(settings.learning_rate))
+        model.compile(optimizer=optimizer_of(settings))
         # The draws read the count of steps, which replicas cannot make within the step that first reads it.
         model.optimizer.iterations.assign(0)
         feed = _Feed(model, batches, settings)
