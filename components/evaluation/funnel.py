@@ -150,32 +150,6 @@ def _interval(interval: metrics.Interval) -> dict[str, float]:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def judge_predictions(
-    predictions: Mapping[str, NDArray[np.float32]],
-    labels: Mapping[str, NDArray[np.float32]],
-    weights: Mapping[str, NDArray[np.float32]],
-) -> dict[str, dict]:
-    """AUC, log loss and calibration of each binary task whose observed labels are of both kinds."""
-    judged = {}
-    for task, probs in predictions.items():
-        observed = weights[task] > 0
-        label, prob = labels[task][observed], probs[observed]
-        if not len(label) or label.min() == label.max():
-            continue
-        curve = metrics.reliability_curve(label, prob)
-        judged[task] = {
-            "auc": metrics.auc(label, prob),
-            "log_loss": metrics.log_loss(label, prob),
-            "calibration_error": metrics.expected_calibration_error(curve),
-            "curve": {
-                "mean_prob": curve.mean_prob.tolist(),
-                "observed_rate": curve.observed_rate.tolist(),
-                "count": curve.count.tolist(),
-            },
-        }
-    return judged
-
-
 def verdict_of(judged: dict, config: PipelineConfig, ab: AbResult | None) -> Verdict:
     """Whether the release may be published, with every reason."""
     settings = config.evaluation
