@@ -1,7 +1,8 @@
 """Data sets of the papers, run through the pipeline by the papers' protocols, beside the figures that they give.
 
 A benchmark is a config like any other (``infra/config/benchmarks/``) and is run as ``winnow run`` runs one, once for each
-seed. Nothing is to be chosen by the test split; the settings there are first ones, and have not been tuned yet.
+seed. Nothing is to be chosen by the test split; the settings there are first ones, and have not been tuned yet. Beside the
+papers' data stand simulated ones, of which the truth is known that a model can come near to.
 """
 
 import json
@@ -14,17 +15,46 @@ from typing import Any
 from components.config import PipelineConfig, RankingConfig, load_config
 from components.config.rankers import RANKERS
 from components.datasets import movielens, sequences
+from components.datasets.synthetic import SyntheticConfig, generate
 from components.errors import ConfigError
 from components.evaluation.library_baselines import Bpr, Ials
+from components.evaluation.slices import ITEM_INTERACTIONS
 from components.ingest.sources import sources_fingerprint
 from components.push.last_release import made_from
 from components.push.registry import write_atomically
 from components.report.record import NodeState
 from pipelines.benchmark_baselines import Baselines
+from pipelines.benchmark_truth import TRUTH
 from pipelines.past_runs import LatestRun
 
 CONFIGS = Path("infra/config/benchmarks")
 DATA = Path("var/data")
+SIMULATION, SIMULATED = SyntheticConfig(events=1_100_000, with_truth=True), DATA / "synthetic-1m"
+FUNNEL, RANKER = "funnel", "ranker"  # the systems that are another with each ranker
+TO_TRUTH, MOMENTS = "auc_to_truth", "moments"
+Metrics = Mapping[str, float]
+Systems = dict[str, Metrics]
+
+
+def of_lists(evaluation: Mapping[str, Any]) -> Systems:
+    """What each system's lists are worth."""
+    return dict(evaluation["metrics"])
+
+
+def of_predictions(evaluation: Mapping[str, Any]) -> Systems:
+    """What the ranker's predictions of its only task are worth."""
+    (judged,) = evaluation["prediction"].values()
+    return {RANKER: {metric: value for metric, value in judged.items() if metric != "curve"}}
+
+
+def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:
+    """What each system's lists are worth where the wanted item has so many interactions in training, by both."""
+    return {
+        f"{system}, {label.removeprefix(f'{ITEM_INTERACTIONS}=')}": {MOMENTS: found["query_count"], **values}
+        for label, found in evaluation["slices"].items()
+        if label.startswith(ITEM_INTERACTIONS)
+        for system, values in found["metrics"].items()
+    }
 
 
 @dataclass(frozen=True)
@@ -32,12 +62,14 @@ class Benchmark:
     """
     Attributes:
       sequences, attributes: files of the data as the papers have it; None for MovieLens 100K, which is fetched.
-      metrics: those that the papers report, by the evaluation's names.
+      metrics: those that the papers report, by the names that ``judged`` gives them.
       published: system → its figures, in the order of ``metrics``; None where a paper has none.
       source: of the published figures.
-      baselines: settings of the models of others that are trained in the same run.
+      baselines: settings of the models of others that are trained in the same run; None: none are.
       config: the file, where it is not the one of the benchmark's name.
       rankers: trained in turn on what is the same for all of them; none: the config's.
+      simulated: the data are the simulation's, not MovieLens 100K.
+      judged: what is shown of an evaluation.
     """
 
     sequences: str | None
@@ -46,11 +78,16 @@ class Benchmark:
     metrics: tuple[str, ...]
     published: Mapping[str, tuple[float | None, ...]]
     source: str
-    baselines: Baselines
+    baselines: Baselines | None
     config: Path | None = None
     rankers: tuple[str, ...] = ()
+    simulated: bool = False
+    judged: Callable[[Mapping[str, Any]], Systems] = of_lists
 
 
+BARS_AUC: Mapping[str, float] = {"DCN-v2": 0.8812, "DIN": 0.8860, "BST": 0.8864, "DIEN": 0.8888}
+BARS = "BARS (Zhu et al. 2022), AmazonElectronics: other data, of which the order of the models is to be compared alone"
+NEW_ITEMS = "by the wanted item's interactions in training: none, 1 to 5, more; whole catalogue but what was had"
 LEAVE_LAST_OUT = "each user's last item is wanted, among all that the user has not had; learnt from all but the last two"
 BENCHMARKS: Mapping[str, Benchmark] = {
     "ml-1m": Benchmark(
@@ -102,15 +139,67 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         config=Path("infra/config/movielens-100k.yaml"),
         rankers=RANKERS,
     ),
+    "ctr-ml-100k": Benchmark(
+        sequences=None,
+        attributes=None,
+        protocol="whether a rating is at least 4, predicted; the last tenth of ratings by time is tested",
+        metrics=("auc", "grouped_auc", "log_loss", "calibration_error"),
+        published={name: (auc, None, None, None) for name, auc in BARS_AUC.items()},
+        source=BARS,
+        baselines=None,
+        rankers=RANKERS,
+        judged=of_predictions,
+    ),
+    "ctr-synthetic": Benchmark(
+        sequences=None,
+        attributes=None,
+        protocol="whether an impression is clicked on, predicted; the last tenth of 1,001,053 impressions by time is tested; "
+        "the true probability is that at the position shown, which no ranker is told; below it, that with the position unknown",
+        metrics=("auc", TO_TRUTH, "grouped_auc", "log_loss", "calibration_error"),
+        published={name: (auc, None, None, None, None) for name, auc in BARS_AUC.items()},
+        source=BARS,
+        baselines=None,
+        config=CONFIGS / "synthetic-1m.yaml",
+        rankers=RANKERS,
+        simulated=True,
+        judged=of_predictions,
+    ),
+    "cold-ml-100k": Benchmark(
+        sequences=None,
+        attributes=None,
+        protocol=f"the last tenth of ratings by time is tested, {NEW_ITEMS}",
+        metrics=(MOMENTS, "recall@10", "recall@50", "recall@100", "ndcg@10"),
+        published={},
+        source="",
+        baselines=None,
+        config=Path("infra/config/movielens-100k.yaml"),
+        judged=of_lists_by_item,
+    ),
+    "cold-synthetic": Benchmark(
+        sequences=None,
+        attributes=None,
+        protocol=f"the clicks in the last tenth of 1,001,053 impressions by time are tested, {NEW_ITEMS}",
+        metrics=(MOMENTS, "recall@10", "recall@50", "recall@100", "ndcg@10"),
+        published={},
+        source="",
+        baselines=None,
+        config=CONFIGS / "synthetic-1m.yaml",
+        simulated=True,
+        judged=of_lists_by_item,
+    ),
 }
-GROUPS: Mapping[str, tuple[str, ...]] = {"ml-100k": ("ml-100k-random", "ml-100k-time")}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "ml-100k": ("ml-100k-random", "ml-100k-time"),
+    "ctr": ("ctr-ml-100k", "ctr-synthetic"),
+    "cold": ("cold-ml-100k", "cold-synthetic"),
+}
 
 
 @dataclass(frozen=True)
 class Figures:
     """What one seed gave: system → metric → value, and the seconds that each model took that was trained now."""
 
-    metrics: Mapping[str, Mapping[str, float]]
+    metrics: Mapping[str, Metrics]
     training_s: Mapping[str, float]
 
 
@@ -123,7 +212,9 @@ def prepare(name: str, data: Path | None, progress: Callable[[str], None]) -> Pi
     if name not in BENCHMARKS:
         raise ConfigError(f"found the benchmark {name!r}, wanted one of {', '.join([*BENCHMARKS, *GROUPS])}")
     benchmark, made = BENCHMARKS[name], DATA / name
-    if benchmark.sequences is None:
+    if benchmark.simulated:
+        generate(SIMULATION, SIMULATED, progress)
+    elif benchmark.sequences is None:
         movielens.fetch(DATA / "movielens-100k", progress)
     elif not (made / sequences.EVENTS_FILE).exists():
         if data is None or not (data / benchmark.sequences).is_file():
@@ -168,22 +259,26 @@ def _fingerprint(config: PipelineConfig) -> str:
     return made_from(sources_fingerprint(config.dataset), config.model_dump_json())
 
 
-def together(found: Mapping[str, Figures], baselines: Mapping[str, Mapping[str, float]]) -> Figures:
-    """Of runs with several rankers, by name: one funnel each; what is the same for all of them once."""
-    metrics: dict[str, Mapping[str, float]] = {}
+def together(found: Mapping[str, Figures], others: Mapping[str, Metrics]) -> Figures:
+    """Of runs with several rankers, by name: one funnel each; what is the same for all of them once, and other systems."""
+    metrics: Systems = {}
     training: dict[str, float] = {}
     for name, each in found.items():
-        metrics |= {(f"funnel, {name}" if name and system == "funnel" else system): values
-                    for system, values in each.metrics.items() if system == "funnel"}  # fmt: skip
+        own = {FUNNEL: f"{FUNNEL}, {name}", RANKER: name} if name else {FUNNEL: FUNNEL, RANKER: RANKER}
+        metrics |= {own[system]: values for system, values in each.metrics.items() if system in own}
         training |= {(f"{node}, {name}" if name and node == "RankingTrainer" else node): seconds
                      for node, seconds in each.training_s.items()}  # fmt: skip
     first = next(iter(found.values()))
-    rest = {system: values for system, values in first.metrics.items() if system not in ("funnel", "last_release")}
-    return Figures({**metrics, **rest, **baselines}, training)
+    rest = {system: values for system, values in first.metrics.items() if system not in (FUNNEL, RANKER)}
+    metrics |= {**rest, **others}
+    if TRUTH in others:
+        best = others[TRUTH]["auc"]
+        metrics = {system: {**values, TO_TRUTH: best - values["auc"]} for system, values in metrics.items()}
+    return Figures(metrics, training)
 
 
-def figures(workdir: Path) -> Figures:
-    """Of the latest run."""
+def figures(name: str, workdir: Path) -> Figures:
+    """Of the latest run, what the benchmark shows of it; but for the release that was there before by chance."""
     run = LatestRun(workdir)
     folder = run.outputs()["FunnelEvaluator", "evaluation"]
     trained = {
@@ -191,7 +286,8 @@ def figures(workdir: Path) -> Figures:
         for each in run.nodes()
         if each.node.endswith("Trainer") and each.state is NodeState.COMPLETE  # not taken from a run before
     }
-    return Figures(json.loads((folder / "evaluation.json").read_text())["metrics"], trained)
+    judged = BENCHMARKS[name].judged(json.loads((folder / "evaluation.json").read_text()))
+    return Figures({system: values for system, values in judged.items() if not system.startswith("last_release")}, trained)
 
 
 def summary(name: str, found: list[Figures]) -> dict[str, Any]:

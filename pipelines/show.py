@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pipelines.ask import Answer
 
 SHOWN_HISTORY, SHOWN_TRIALS = 8, 5
+BENCHMARK_WIDTH = 100
 
 
 def show_outcome(outcome: dict[str, Any]) -> None:
@@ -45,16 +46,16 @@ def show_batch(batch: dict[str, Any]) -> None:
 
 
 def show_benchmark(made: dict[str, Any]) -> None:
-    """Ours above, what was published below."""
-    console = Console(highlight=False, soft_wrap=True)
+    """Ours above, what was published below; as wide wherever it is printed."""
+    console = Console(highlight=False, width=BENCHMARK_WIDTH)
     runs = f"{made['seeds']} seeds, mean ± standard deviation" if made["seeds"] > 1 else "one seed"
     table = Table(title=f"{made['benchmark']}: {made['protocol']}; {runs}", title_justify="left")
     metrics = list(next(iter(made["systems"].values())))
-    for name in ("system", *metrics):
-        table.add_column(name, justify="left" if name == "system" else "right")
+    table.add_column("system")
+    for name in metrics:
+        table.add_column(name.replace("_", "\n"), justify="right")
     for system, values in made["systems"].items():
-        shown = [f"{each['mean']:.4f}" + (f" ± {each['sd']:.4f}" if made["seeds"] > 1 else "") for each in values.values()]
-        table.add_row(system.replace("_", " "), *shown)
+        table.add_row(system.replace("_", " "), *(_figure(metric, made["seeds"], **each) for metric, each in values.items()))
     table.add_section()
     for system, published in made["published"].items():
         table.add_row(f"{system} (published)", *("" if each is None else f"{each:.4f}" for each in published.values()))
@@ -62,6 +63,12 @@ def show_benchmark(made: dict[str, Any]) -> None:
     if made["source"]:
         console.print(f"Published: {made['source']}.", markup=False)
     console.print(", ".join(f"{node} {seconds / 60:.1f} min" for node, seconds in made["training_s"].items()), markup=False)
+
+
+def _figure(metric: str, seeds: int, mean: float, sd: float) -> str:
+    if metric == "moments":
+        return f"{mean:,.0f}"
+    return f"{mean:.4f}±{sd:.4f}" if seeds > 1 else f"{mean:.4f}"
 
 
 def show_ablation(made: dict[str, Any]) -> None:

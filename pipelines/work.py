@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,11 @@ def benchmarked(
 
 def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
     from pipelines.benchmark_baselines import baseline_metrics
+    from pipelines.benchmark_truth import true_metrics
     from pipelines.benchmarks import (
         BENCHMARKS,
+        SIMULATED,
+        TO_TRUTH,
         figures,
         keep_figures,
         kept_figures,
@@ -106,7 +109,7 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
     )  # fmt: skip
 
     progress = _lines(console, silent)
-    config = prepare(name, data, progress)
+    config, benchmark = prepare(name, data, progress), BENCHMARKS[name]
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
@@ -116,11 +119,15 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
             kept = kept_figures(path, each)
             if kept is None:
                 run_and_report(each, place, None, True, console, silent)
-                kept = figures(place)
+                kept = figures(name, place)
                 keep_figures(path, each, kept)
             of_ranker[ranker] = kept
-        baselines = baseline_metrics(settings, place, BENCHMARKS[name].baselines, seed, progress)
-        found.append(together(of_ranker, baselines))
+        others: dict[str, Mapping[str, float]] = {}
+        if benchmark.baselines:
+            others |= baseline_metrics(settings, place, benchmark.baselines, seed, progress)
+        if TO_TRUTH in benchmark.metrics:
+            others |= true_metrics(settings, place, SIMULATED)
+        found.append(together(of_ranker, others))
     return summary(name, found)
 
 

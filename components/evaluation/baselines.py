@@ -1,7 +1,7 @@
-"""The two recommenders that a deep model has to beat to be worth its cost: popular items, and item-to-item.
+"""The recommenders that a deep model has to beat to be worth its cost: popular items, item-to-item, and chance.
 
-Both are deterministic: of two items with the same score, the one with the lower index comes first. Items are catalogue
-indices, -1 pads.
+The first two are deterministic: of two items with the same score, the one with the lower index comes first. Items are
+catalogue indices, -1 pads.
 """
 
 from collections.abc import Callable
@@ -42,6 +42,27 @@ def recommend_popular(counts: NDArray, seen: Items, k: int) -> Items:
         allowed = np.ones((rows.stop - rows.start, len(candidates)), bool)
         allowed[query[reached], seen_place[reached]] = False
         recommended[rows] = _first_allowed(np.broadcast_to(candidates, allowed.shape), allowed, k)
+    return recommended
+
+
+def recommend_random(num_items: int, seen: Items, k: int, seed: int) -> Items:
+    """k items that a query has not seen, each such list as likely as any other, int32 [num_queries, k].
+
+    Args:
+      seen: int32 [num_queries, max_seen]; padded with -1.
+    """
+    rng = np.random.default_rng(seed)
+    # Drawn again, what was seen or drawn before is passed over: in a large catalogue little is, and no row of it is sorted.
+    drawn = rng.integers(0, num_items, (len(seen), 2 * k))
+    query = np.arange(len(seen))[:, None] * num_items
+    fresh = np.zeros(drawn.size, bool)
+    fresh[np.unique(query + drawn, return_index=True)[1]] = True
+    unseen = ~np.isin(query + drawn, (query + seen)[seen >= 0])
+    recommended = _first_allowed(drawn.astype(np.int32), fresh.reshape(drawn.shape) & unseen, k)
+    short = np.flatnonzero((recommended < 0).any(axis=1))
+    recommended[short] = best_unseen(
+        lambda rows: rng.random((rows.stop - rows.start, num_items), np.float32), seen[short], num_items, k
+    )
     return recommended
 
 

@@ -8,7 +8,6 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tensorflow as tf
 from pydantic import TypeAdapter, ValidationError
 from tfx.components.evaluator.executor import Executor as EvaluatorExecutor
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -16,10 +15,11 @@ from tfx.types import standard_component_specs
 from tfx.types.component_spec import ExecutionParameter
 from tfx.utils import proto_utils
 
-from components.config import PipelineConfig, parse_config
+from components.config import parse_config
 from components.errors import ArtifactError, raised_as_ours
-from components.evaluation.funnel import Training, baseline_lists, judge_predictions, judge_systems, verdict_of
+from components.evaluation.funnel import Training, baseline_lists, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
+from components.evaluation.predictions import Outcomes
 from components.evaluation.queries import Queries, split_queries
 from components.evaluation.tfma_config import evaluator_config
 from components.funnel.beam import funnel_lists, read_lists
@@ -28,11 +28,9 @@ from components.index.index import load_vectors
 from components.item_to_item.neighbours import Neighbours
 from components.push.mirror import open_registry
 from components.push.registry import Registry
-from components.schema import samples as names
 from components.schema import tfx_api as tfx
 from components.schema.artifact_types import Catalogue, EventLog, FeatureSnapshot, FunnelEvaluation, ItemIndex, ItemNeighbours
 from components.schema.catalogue import read_items
-from components.training.exported import read_examples
 
 EXPERIMENT_FILE = "experiment.json"
 SHOWN_USERS, SHOWN_HISTORY, SHOWN_ITEMS = 12, 10, 10
@@ -81,7 +79,8 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
             lists["last_release"] = _last_release_lists(releases, last_version, queries, items, k)
         experiment = ab_result(releases.folder)
     judged = judge_systems(lists, queries, training, settings)
-    judged["prediction"] = _judge_predictions(settings, parts, Path(examples.uri))
+    outcomes = Outcomes.read(settings, Path(examples.uri))
+    judged["prediction"] = outcomes.judge(parts.load().ranker.predictions(outcomes.samples)) if outcomes.samples else {}
     verdict = verdict_of(judged, settings, experiment)
     judged["verdict"] = verdict.to_dict()
     judged["samples"] = _samples(queries, made.ranked, made.scores, items)
@@ -104,29 +103,6 @@ def _rows_in(catalogue: pa.Array, other: pa.Array, rows: np.ndarray) -> np.ndarr
     """int32, the shape of ``rows``: the places in ``catalogue`` of items given as rows of ``other``; -1 for none."""
     places = pc.index_in(other, catalogue).fill_null(-1).to_numpy()
     return np.where(rows >= 0, places[np.maximum(rows, 0)], -1).astype(np.int32)
-
-
-def _judge_predictions(config: PipelineConfig, parts: FunnelParts, examples: Path) -> dict:
-    """Of all test samples, whether positive or not."""
-    tasks = [
-        name
-        for name, task in config.dataset.tasks.items()
-        if task.kind == "binary" and not names.has_drawn_negatives(config, name)
-    ]
-    if not tasks:
-        return {}
-    samples = read_examples(examples / "Split-test", config.evaluation.max_queries)
-    stored = [tf.train.Example.FromString(sample).features.feature for sample in samples]
-    predictions = parts.load().ranker.predictions(samples)
-
-    def column(prefix: str, task: str) -> np.ndarray:
-        return np.array([features[prefix + task].float_list.value[0] for features in stored], np.float32)
-
-    return judge_predictions(
-        {task: predictions[task] for task in tasks},
-        {task: column(names.LABEL_PREFIX, task) for task in tasks},
-        {task: column(names.WEIGHT_PREFIX, task) for task in tasks},
-    )
 
 
 def ab_result(registry: Path) -> AbResult | None:

@@ -22,12 +22,12 @@ from components.evaluation.gate import (
     decide,
 )
 from components.evaluation.queries import Queries
-from components.evaluation.slices import slice_queries
+from components.evaluation.slices import ITEM_INTERACTIONS, slice_queries
 from components.item_to_item.neighbours import Neighbours
 from components.schema.features import read_interactions
 
 HEADLINE = "ndcg@10"
-HISTORY_EDGES = (0, 1, 6, 21)
+HISTORY_EDGES, ITEM_EDGES = (0, 1, 6, 21), (0, 1, 6)
 MIN_SLICE_QUERIES = 50
 HEAD_SHARE = 0.2
 SLICE_TOLERANCE, SLICE_GUARD_QUERIES = 0.1, 500
@@ -62,11 +62,12 @@ class Training:
 def baseline_lists(
     queries: Queries, training: Training, neighbours: Neighbours, history: int, k: int
 ) -> dict[str, NDArray[np.int32]]:
-    """Popularity, and item-to-item from the ``history`` most recent items: both without what the user had before."""
+    """Item-to-item from the ``history`` most recent items, popularity, chance: all without what the user had before."""
     counts, recent = training.counts, queries.history[:, :history]
     return {
         "item_to_item": baselines.recommend_item_to_item(neighbours, recent, queries.seen, counts, k),
         "popularity": baselines.recommend_popular(counts, queries.seen, k),
+        "random": baselines.recommend_random(len(counts), queries.seen, k, SEED),
     }
 
 
@@ -82,16 +83,11 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     counts = training.counts
     per_query = {name: metrics.ranking_metrics(ranked, queries.wanted, ks) for name, ranked in lists.items()}
     trial = next(iter(lists))
-    sliced = slice_queries(
-        {
-            **queries.columns,
-            "history": (queries.history >= 0).sum(axis=1),
-            **_by_item(queries.wanted, counts),
-        },
-        {"history": HISTORY_EDGES},
-        MIN_SLICE_QUERIES,
-    )
-    shown = ("ndcg@10", "recall@10", f"recall@{max(ks)}")
+    of_item = _by_item(queries.wanted, counts)
+    edges = {"history": HISTORY_EDGES, ITEM_INTERACTIONS: ITEM_EDGES}
+    columns = {**queries.columns, "history": (queries.history >= 0).sum(axis=1), **of_item}
+    sliced = slice_queries(columns, {name: edges[name] for name in edges if name in columns}, MIN_SLICE_QUERIES)
+    shown = (HEADLINE, *(f"recall@{k}" for k in ks))
     return {
         "query_count": len(queries.wanted),
         "k": list(ks),
@@ -124,11 +120,15 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     }
 
 
-def _by_item(wanted: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, NDArray[np.object_]]:
-    """Whether the item is among the most popular ones; nothing where several are wanted at once."""
+def _by_item(wanted: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, NDArray]:
+    """Whether the item is among the most popular ones, and its training positives; nothing where several are wanted at once."""
     if wanted.shape[1] > 1:
         return {}
-    return {"item": np.where(np.isin(wanted[:, 0], head_items(counts)), "head", "tail").astype(object)}
+    item = wanted[:, 0]
+    return {
+        "item": np.where(np.isin(item, head_items(counts)), "head", "tail").astype(object),
+        ITEM_INTERACTIONS: np.where(item >= 0, counts[item], 0),
+    }
 
 
 def head_items(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -148,32 +148,6 @@ def _list_metrics(ranked: NDArray[np.int32], counts: NDArray[np.int64], vectors:
 
 def _interval(interval: metrics.Interval) -> dict[str, float]:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-
-
-def judge_predictions(
-    predictions: Mapping[str, NDArray[np.float32]],
-    labels: Mapping[str, NDArray[np.float32]],
-    weights: Mapping[str, NDArray[np.float32]],
-) -> dict[str, dict]:
-    """AUC, log loss and calibration of each binary task whose observed labels are of both kinds."""
-    judged = {}
-    for task, probs in predictions.items():
-        observed = weights[task] > 0
-        label, prob = labels[task][observed], probs[observed]
-        if not len(label) or label.min() == label.max():
-            continue
-        curve = metrics.reliability_curve(label, prob)
-        judged[task] = {
-            "auc": metrics.auc(label, prob),
-            "log_loss": metrics.log_loss(label, prob),
-            "calibration_error": metrics.expected_calibration_error(curve),
-            "curve": {
-                "mean_prob": curve.mean_prob.tolist(),
-                "observed_rate": curve.observed_rate.tolist(),
-                "count": curve.count.tolist(),
-            },
-        }
-    return judged
 
 
 def verdict_of(judged: dict, config: PipelineConfig, ab: AbResult | None) -> Verdict:

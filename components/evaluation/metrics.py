@@ -189,19 +189,38 @@ def auc(labels: NDArray, scores: NDArray) -> float:
 
     Both [num_examples]; NaN without both classes or with a NaN score.
     """
+    return grouped_auc(labels, scores, np.zeros(len(labels), np.int64))
+
+
+def grouped_auc(labels: NDArray, scores: NDArray, groups: NDArray) -> float:
+    """Each group's AUC, weighted by its examples: whether each user's samples are in order (GAUC; Zhu et al. 2017).
+
+    GAUC = sum_g n_g AUC_g / sum_g n_g over the groups that hold both classes (Zhou et al. 2018, section 6.3).
+
+    All [num_examples]; NaN where no group holds both classes or with a NaN score.
+
+    Args:
+      groups: what tells the groups apart, such as the users' ids.
+    """
     _check_examples(labels, scores)
-    order = np.argsort(scores, kind="stable")
-    score, label = scores[order], labels[order] > 0
-    positives, negatives = int(label.sum()), int((~label).sum())
-    if not positives or not negatives or np.isnan(scores).any():
+    if len(groups) != len(labels):
+        raise ValueError(f"got {len(labels)} labels and the groups of {len(groups)}; wanted as many")
+    _, group = np.unique(groups, return_inverse=True)
+    order = np.lexsort((scores, group))
+    score, label, group = scores[order], labels[order] > 0, group[order]
+    if not label.any() or np.isnan(scores).any():
         return np.nan
-    first_of_tie = np.flatnonzero(np.append(True, score[1:] != score[:-1]))
-    positive, negative = (
-        np.add.reduceat(label, first_of_tie, dtype=np.int64),
-        np.add.reduceat(~label, first_of_tie, dtype=np.int64),
-    )
-    below = np.cumsum(negative) - negative
-    return float(positive @ (below + negative / 2) / (positives * negatives))
+    first_of_tie = np.flatnonzero(np.append(True, (score[1:] != score[:-1]) | (group[1:] != group[:-1])))
+    positive, negative = (np.add.reduceat(kind, first_of_tie, dtype=np.int64) for kind in (label, ~label))
+    group = group[first_of_tie]
+    positives, negatives = np.bincount(group, positive), np.bincount(group, negative)
+    below = np.cumsum(negative) - negative - (np.cumsum(negatives) - negatives)[group]
+    in_order = np.bincount(group, positive * (below + negative / 2))
+    both = (positives > 0) & (negatives > 0)
+    if not both.any():
+        return np.nan
+    weight = (positives + negatives)[both]
+    return float(weight @ (in_order[both] / (positives * negatives)[both]) / weight.sum())
 
 
 @dataclass(frozen=True)

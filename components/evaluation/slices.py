@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MISSING = "missing"
+ITEM_INTERACTIONS = "item_interactions"  # the column of the wanted item's positives in training: 0 of one that is new
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ SYSTEM_COLOURS = {
     "recall_only": "#f59e0b",
     "item_to_item": "#94a3b8",
     "popularity": PALE,
+    "random": "#e2e8f0",
 }
 SERIES_COLOURS = ("#3b82f6", "#f59e0b", "#0d9488", "#db2777", "#7c3aed", "#65a30d", "#0ea5e9", "#94a3b8")
 COUNT = FuncFormatter(lambda value, _: compact(value))

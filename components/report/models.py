@@ -25,8 +25,8 @@ def calibration_blocks(evaluation: Json) -> list[Block]:
                 found["curve"]["observed_rate"],
                 found["curve"]["count"],
             ),
-            f"AUC {words.decimal(found['auc'])}, log loss {words.decimal(found['log_loss'])}, "
-            f"calibration error {words.decimal(found['calibration_error'])}.",
+            f"AUC {words.decimal(found['auc'])}, within users {words.decimal(found.get('grouped_auc'))}, "
+            f"log loss {words.decimal(found['log_loss'])}, calibration error {words.decimal(found['calibration_error'])}.",
         )
         for place, (task, found) in enumerate(prediction.items())
         if found["curve"]["mean_prob"]

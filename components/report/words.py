@@ -13,6 +13,7 @@ SYSTEMS = {
     "recall_only": "recall only",
     "item_to_item": "item to item",
     "popularity": "popularity",
+    "random": "random",
 }
 
 

@@ -39,6 +39,7 @@ ITEM_COLUMNS = {
     "price": "cost",
     "created_ms": "listed",
 }
+SIMULATION = SyntheticConfig(events=6_000, users=60, items=120, days=20, seed=3)
 USER_COLUMNS = {"user_id": "member", "country": "land", "age_group": "cohort"}
 
 
@@ -75,8 +76,7 @@ class Workdir:
 
 def write_shop(folder: Path) -> None:
     """Simulated impressions and clicks under a shop's own names."""
-    config = SyntheticConfig(events=6_000, users=60, items=120, days=20, seed=3)
-    made = generate(config, folder / "made", lambda line: None)
+    made = generate(SIMULATION, folder / "made", lambda line: None)
     for table, file, columns in (
         ("events", "events.parquet", EVENT_COLUMNS),
         ("items.parquet", "goods.parquet", ITEM_COLUMNS),

@@ -4,21 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from components.config import PipelineConfig
+from components.config import PipelineConfig, load_config
 from components.config.rankers import RANKERS
 from components.errors import ConfigError
 from pipelines.benchmarks import (
     BENCHMARKS,
+    CONFIGS,
     GROUPS,
+    SIMULATION,
+    TO_TRUTH,
     Figures,
     keep_figures,
     kept_figures,
+    of_lists_by_item,
+    of_predictions,
     of_rankers,
     of_seeds,
     prepare,
     summary,
     together,
 )
+from pipelines.show import BENCHMARK_WIDTH, show_benchmark
 
 SEQUENCES = "1 7 9 8 5\n2 9 7 8\n"
 
@@ -104,7 +110,7 @@ def test_figures_are_kept_for_the_same_data_and_settings(prepared: PipelineConfi
 
 def test_runs_with_several_rankers_become_one_table() -> None:
     def figures(funnel: float, **training_s: float) -> Figures:
-        metrics = {"funnel": funnel, "recall_only": 0.2, "popularity": 0.1, "last_release": 0.3}
+        metrics = {"funnel": funnel, "recall_only": 0.2, "popularity": 0.1}
         return Figures({system: {"ndcg@10": value} for system, value in metrics.items()}, training_s)
 
     runs = {"mf": figures(0.3, RetrievalTrainer=9.0, RankingTrainer=1.0), "din": figures(0.4, RankingTrainer=2.0)}
@@ -114,6 +120,61 @@ def test_runs_with_several_rankers_become_one_table() -> None:
     }  # fmt: skip
     assert made.training_s == {"RetrievalTrainer": 9.0, "RankingTrainer, mf": 1.0, "RankingTrainer, din": 2.0}
     assert list(together({"": figures(0.3)}, {}).metrics) == ["funnel", "recall_only", "popularity"]
+
+
+def test_the_truth_says_how_far_each_ranker_is_from_it() -> None:
+    runs = {name: Figures({"ranker": {"auc": auc, "log_loss": 0.4}}, {}) for name, auc in (("mf", 0.7), ("din", 0.75))}
+    made = together(runs, {"true probability": {"auc": 0.8, "log_loss": 0.3}, "position unknown": {"auc": 0.78}})
+    assert {system: values[TO_TRUTH] for system, values in made.metrics.items()} == {
+        "mf": pytest.approx(0.1), "din": pytest.approx(0.05),
+        "true probability": 0, "position unknown": pytest.approx(0.02),
+    }  # fmt: skip
+    assert made.metrics["mf"]["log_loss"] == 0.4
+
+
+def test_predictions_and_new_items_are_taken_from_the_evaluation() -> None:
+    evaluation = {
+        "prediction": {"click": {"auc": 0.7, "curve": {"count": [1]}}},
+        "slices": {
+            "history=0": {"query_count": 70, "metrics": {"funnel": {"recall@10": 0.9}}},
+            "item_interactions=0": {"query_count": 60, "metrics": {"funnel": {"recall@10": 0.1}, "random": {"recall@10": 0.2}}},
+            "item_interactions=1-5": {"query_count": 90, "metrics": {"funnel": {"recall@10": 0.3}}},
+        },
+    }
+    assert of_predictions(evaluation) == {"ranker": {"auc": 0.7}}
+    assert of_lists_by_item(evaluation) == {
+        "funnel, 0": {"moments": 60, "recall@10": 0.1},
+        "random, 0": {"moments": 60, "recall@10": 0.2},
+        "funnel, 1-5": {"moments": 90, "recall@10": 0.3},
+    }
+
+
+SHOWN = {
+    "ctr-ml-100k": [*RANKERS],
+    "ctr-synthetic": [*RANKERS, "true probability", "position unknown"],
+    "cold-ml-100k": ["item_to_item, 1-5", "recall_only, 0"],
+    "cold-synthetic": ["item_to_item, 1-5", "recall_only, 0"],
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_tables_are_no_wider_than_a_terminal(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {metric: 1_234 if metric == "moments" else 0.25 for metric in BENCHMARKS[name].metrics}
+    show_benchmark(summary(name, [Figures(dict.fromkeys(SHOWN[name], values), {"RankingTrainer, dcn_v2_mix": 60.0})] * 3))
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= BENCHMARK_WIDTH
+    for system in SHOWN[name]:
+        assert f"│ {system.replace('_', ' ')} " in shown
+    assert "0.2500±0.0000" in shown
+    assert ("1,234 " in shown) == ("moments" in BENCHMARKS[name].metrics)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_each_has_a_config_that_judges_what_is_shown(name: str) -> None:
+    config = load_config(BENCHMARKS[name].config or CONFIGS / f"{name}.yaml")
+    assert {metric.partition("@")[2] for metric in BENCHMARKS[name].metrics} - {""} <= set(map(str, config.evaluation.k))
+    if BENCHMARKS[name].simulated:
+        assert config.evaluation.max_queries >= SIMULATION.events * config.samples.split.test
 
 
 def test_a_group_is_of_benchmarks() -> None:

@@ -167,6 +167,35 @@ def test_auc_that_cannot_be_told_is_nan() -> None:
     assert math.isnan(metrics.auc(np.array([]), np.array([])))
 
 
+def test_grouped_auc_by_hand() -> None:
+    # User a: 3 samples, the positive above one negative, with the other a tie: 0.75. User b: 2 samples, the wrong way round: 0.
+    # User c has only negatives and is left out. (3 * 0.75 + 2 * 0) / 5 = 0.45; over all samples 2.5 of 10 pairs.
+    users = np.array(["a", "b", "c", "a", "b", "a", "c"])
+    labels = np.array([1, 1, 0, 0, 0, 0, 0])
+    scores = np.array([0.5, 0.1, 0.9, 0.5, 0.8, 0.2, 0.3])
+    assert metrics.grouped_auc(labels, scores, users) == pytest.approx(0.45)
+    assert metrics.auc(labels, scores) == pytest.approx((0.5 + 1 + 1) / 10)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_grouped_auc_is_the_weighted_mean_of_the_groups_own(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, scores, groups = rng.integers(0, 2, 200), rng.integers(0, 5, 200) / 10, rng.integers(0, 40, 200)
+    each = {group: (groups == group) for group in groups}
+    told = {group: mask for group, mask in each.items() if 0 < labels[mask].sum() < mask.sum()}
+    assert len(told) < len(each)
+    aucs = [pair_count_auc(labels[mask], scores[mask]) for mask in told.values()]
+    wanted = np.average(aucs, weights=[mask.sum() for mask in told.values()])
+    assert metrics.grouped_auc(labels, scores, groups) == pytest.approx(wanted)
+
+
+def test_grouped_auc_that_cannot_be_told_is_nan() -> None:
+    assert math.isnan(metrics.grouped_auc(np.array([1, 0]), np.array([0.1, 0.2]), np.array(["a", "b"])))
+    assert math.isnan(metrics.grouped_auc(np.array([1, 0]), np.array([np.nan, 0.2]), np.array(["a", "a"])))
+    with pytest.raises(ValueError, match=r"got 2 labels and the groups of 1; wanted as many"):
+        metrics.grouped_auc(np.array([1, 0]), np.array([0.1, 0.2]), np.array(["a"]))
+
+
 def test_labels_and_lengths_are_checked() -> None:
     with pytest.raises(ValueError, match=r"got a label of -1; wanted 0 or 1"):
         metrics.auc(np.array([1, -1]), np.array([0.1, 0.2]))

@@ -108,6 +108,10 @@ def test_files_that_are_gone_are_told_from_nodes_that_did_not_run(record: RunRec
     assert "Ingest ran, but its files are gone from the work directory." in page.text["data"]
 
 
+def test_predictions_are_judged_over_all_and_within_users(record: RunRecord, parse: Any) -> None:
+    assert "AUC 0.7000, within users 0.6500, log loss 0.6000" in parse(render(record)).text["calibration"]
+
+
 def test_no_anomalies_is_said_in_words(record: RunRecord, parse: Any) -> None:
     assert "None found" in parse(render(replace(record, anomalies=[]))).text["anomalies"]
 

@@ -136,7 +136,7 @@ def test_the_evaluation_has_its_keys(shop: Any) -> None:
     assert set(judged) == {
         "query_count", "k", "metrics", "intervals", "differences", "slices", "prediction", "verdict", "samples",
     }  # fmt: skip
-    systems = {"funnel", "recall_only", "item_to_item", "popularity", "last_release"}
+    systems = {"funnel", "recall_only", "item_to_item", "popularity", "random", "last_release"}
     assert set(judged["metrics"]) == set(judged["intervals"]) == systems
     assert set(judged["differences"]) == systems - {"funnel"}
     for metrics in judged["metrics"].values():

@@ -1,0 +1,60 @@
+"""What is true of impressions that a pipeline has made samples of."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components.datasets.synthetic.behaviour import EXAMINATION_PROB
+from components.datasets.synthetic.users import DEVICES
+from components.errors import DataError
+
+IMPRESSION = ("user_id", "item_id", "timestamp_ms")  # a user is shown one list at a time, and an item once in it
+
+
+class ClickProbs(NamedTuple):
+    """float32 [n] each: at the position that the item was shown at, and the mean over all positions.
+
+    The second is about the best that those can know who are not told the position.
+    """
+
+    at_position: NDArray[np.float32]
+    at_any_position: NDArray[np.float32]
+
+
+def true_click_probs(folder: Path, impressions: pa.Table) -> ClickProbs:
+    """The probability that an impression is clicked on.
+
+    Args:
+      folder: of a simulation, as ``generate`` has written it with its truth.
+      impressions: `IMPRESSION`, n of the simulation's.
+
+    Raises:
+      DataError: the folder has no truth, or an impression is none of the simulation's or cannot be told from another.
+    """
+    if not (folder / "truth").is_dir():
+        raise DataError(f"{folder}: holds no truth; wanted a simulation with it, as `winnow data synthetic --truth` makes")
+    events = pq.read_table(folder / "events", columns=["event_id", "device", *IMPRESSION])
+    once = events.group_by(events.column_names).aggregate([])  # an event's repeats are alike
+    shown = once.join(pq.read_table(folder / "truth"), "event_id", join_type="inner")  # of clicks there is none
+    values = ("click_prob", "preference", "device")
+    of_each = shown.group_by(IMPRESSION).aggregate([("event_id", "count"), *((name, "min") for name in values)])
+    numbered = impressions.select(IMPRESSION).append_column("place", pa.array(np.arange(len(impressions))))
+    found = numbered.join(of_each, list(IMPRESSION)).sort_by("place")
+    count = found.column("event_id_count").fill_null(0)
+    if pc.any(pc.not_equal(count, 1)).as_py():
+        one = found.filter(pc.not_equal(count, 1)).slice(0, 1).to_pylist()[0]
+        wanted = ", ".join(f"{name} {one[name]}" for name in IMPRESSION)
+        raise DataError(
+            f"{folder}: found {one['event_id_count'] or 0} impressions of {wanted}, wanted exactly one; "
+            "take samples of this very simulation"
+        )
+    device = pc.index_in(found.column("device_min"), pa.array(DEVICES)).to_numpy()
+    return ClickProbs(
+        found.column("click_prob_min").to_numpy(),
+        found.column("preference_min").to_numpy() * EXAMINATION_PROB.mean(axis=1)[device],
+    )

@@ -1,0 +1,52 @@
+"""How lists are judged by group: among others by how often the wanted item was had in training."""
+
+import numpy as np
+import pytest
+
+from components.evaluation.funnel import MIN_SLICE_QUERIES, Training, baseline_lists, judge_systems
+from components.evaluation.queries import Queries
+from components.item_to_item.neighbours import Neighbours
+from tests.components.conftest import small_config
+
+CONFIG = small_config(evaluation={"k": [10, 20]})
+ITEMS = 30
+# Item 0 is new, items 1 and 2 were had once and 5 times, item 3 was had 6 times; no other is wanted.
+TRAINING = Training(np.arange(12), np.repeat([1, 2, 3], [1, 5, 6]).astype(np.int32), np.eye(ITEMS, dtype=np.float32))
+
+
+def wanting(*items: list[int]) -> Queries:
+    count = len(items)
+    none = np.full((count, 1), -1, np.int32)
+    users, moments = np.array([f"u{place}" for place in range(count)], object), np.zeros(count, np.int64)
+    return Queries([b""] * count, users, moments, np.array(items, np.int32), none, none, none, {})
+
+
+def test_slices_by_the_wanted_items_interactions_in_training() -> None:
+    times = MIN_SLICE_QUERIES
+    queries = wanting(*[[0]] * times, *[[1]] * times, *[[2]] * times, *[[3]] * times)
+    # The first ten places hold item 0, the eleventh item 3; so item 0 is found at 10, item 3 only at 20.
+    lists = np.tile(np.array([0, *range(10, 19), 3, *range(19, 28)], np.int32), (len(queries.wanted), 1))
+    slices = judge_systems({"funnel": lists}, queries, TRAINING, CONFIG)["slices"]
+    of_item = {label: each for label, each in slices.items() if label.startswith("item_interactions")}
+    assert {label: each["query_count"] for label, each in of_item.items()} == {
+        "item_interactions=0": times, "item_interactions=1-5": 2 * times, "item_interactions=6+": times,
+    }  # fmt: skip
+    assert of_item["item_interactions=0"]["metrics"]["funnel"] == {"ndcg@10": 1.0, "recall@10": 1.0, "recall@20": 1.0}
+    assert of_item["item_interactions=1-5"]["metrics"]["funnel"] == {"ndcg@10": 0.0, "recall@10": 0.0, "recall@20": 0.0}
+    assert of_item["item_interactions=6+"]["metrics"]["funnel"] == {"ndcg@10": 0.0, "recall@10": 0.0, "recall@20": 1.0}
+
+
+def test_several_items_wanted_at_once_are_in_no_slice_of_items() -> None:
+    queries = wanting(*[[0, 1]] * MIN_SLICE_QUERIES)
+    lists = np.zeros((MIN_SLICE_QUERIES, 20), np.int32)
+    assert list(judge_systems({"funnel": lists}, queries, TRAINING, CONFIG)["slices"]) == ["history=0"]
+
+
+def test_chance_is_a_baseline() -> None:
+    """Of 20 of 30 items at random, in any order, the wanted one is among them in 2 of 3, with a standard deviation of 0.015."""
+    queries = wanting(*[[0]] * 1_000)
+    none = Neighbours(np.zeros(ITEMS + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    lists = baseline_lists(queries, TRAINING, none, history=5, k=20)
+    assert list(lists) == ["item_to_item", "popularity", "random"]
+    metrics = judge_systems(lists, queries, TRAINING, CONFIG)["metrics"]["random"]
+    assert metrics["recall@20"] == pytest.approx(2 / 3, abs=0.06)
