@@ -6,13 +6,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.training.untuned import untuned
+
 AT_ONCE = 1_024
 
 
 def read_examples(folder: Path, count: int | None = None) -> list[bytes]:
     """Serialized samples of a split's folder, the first ``count`` of them spread over its files."""
     files = sorted(str(path) for path in folder.glob("*.gz"))
-    dataset = tf.data.Dataset.from_tensor_slices(files).interleave(
+    dataset = untuned(tf.data.Dataset.from_tensor_slices(files)).interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type="GZIP"),
         cycle_length=max(1, len(files)),
         block_length=1,

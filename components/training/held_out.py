@@ -10,6 +10,7 @@ from components.errors import DataError
 from components.features.seen import seen_before
 from components.schema import samples as names
 from components.training.context import TrainingContext
+from components.training.untuned import untuned
 
 SEEN = "seen_row"
 
@@ -36,4 +37,4 @@ def held_out(context: TrainingContext, keep: Iterable[str], count: int) -> tf.da
     users = np.array([user.decode() for user in columns[names.USER_ID]], object)
     item_ids = pa.array(context.item_facts.ids, pa.string())
     seen = seen_before(context.inputs["event_log"], item_ids, config, users, columns[names.TIMESTAMP])
-    return tf.data.Dataset.from_tensor_slices({**{name: columns[name] for name in keep}, SEEN: seen})
+    return untuned(tf.data.Dataset.from_tensor_slices({**{name: columns[name] for name in keep}, SEEN: seen}))

@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from components.training.untuned import untuned
+
 READ_SHUFFLE = 200_000
 ROWS_PER_BLOCK = 8_192
 BLOCKS_SHUFFLED = 32
@@ -41,7 +43,7 @@ def transformed(
     )
     if shuffled:
         examples = examples.shuffle(READ_SHUFFLE, seed=17, reshuffle_each_iteration=False)  # once, as blocks are cached
-    return examples.batch(ROWS_PER_BLOCK).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return untuned(examples.batch(ROWS_PER_BLOCK).map(decode, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def training_batches(blocks: tf.data.Dataset, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
