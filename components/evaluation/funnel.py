@@ -173,8 +173,9 @@ def verdict_of(judged: dict, config: PipelineConfig, ab: AbResult | None) -> Ver
 
 
 def _slices(judged: dict, system: str) -> dict[str, SliceMetrics]:
+    """Those that a release is held by. Of new items hardly any is found: a tenth of that, more or less, is chance."""
     return {
         label: SliceMetrics(values["query_count"], values["metrics"][system])
         for label, values in judged["slices"].items()
-        if system in values["metrics"]
+        if system in values["metrics"] and not label.startswith(ITEM_INTERACTIONS)
     }

@@ -16,7 +16,6 @@ from components.features.random_split import EVAL, TRAIN
 from components.features.seen import PAD, had_before, had_in_splits, padded
 from components.schema import samples as names
 from components.schema.catalogue import read_items
-from components.schema.events import CONTEXT_PREFIX
 from components.schema.request import stored_values
 from components.training.exported import read_examples
 
@@ -109,8 +108,7 @@ def _text(features: Any, name: str) -> str:
 
 
 def _column(name: str, config: PipelineConfig, samples: list) -> NDArray:
-    contexts = {*config.dataset.context, *config.dataset.events.context}
-    feature = CONTEXT_PREFIX + name if name in contexts else name
+    feature = names.feature_name(config, name)
     values = []
     for stored in samples:
         kind = stored[feature].WhichOneof("kind")

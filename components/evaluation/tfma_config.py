@@ -4,7 +4,6 @@ import tensorflow_model_analysis as tfma
 
 from components.config import PipelineConfig
 from components.schema import samples as names
-from components.schema.events import CONTEXT_PREFIX
 
 
 def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
@@ -19,9 +18,7 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
         len(config.dataset.tasks) == 1
     )  # TFMA takes the only output of a model out of its dictionary, and knows no name of it
     slices = [tfma.SlicingSpec()]
-    for name in config.evaluation.slices:
-        contexts = {*config.dataset.context, *config.dataset.events.context}
-        slices.append(tfma.SlicingSpec(feature_keys=[CONTEXT_PREFIX + name if name in contexts else name]))
+    slices += [tfma.SlicingSpec(feature_keys=[names.feature_name(config, name)]) for name in config.evaluation.slices]
     metrics = [tfma.MetricsSpec(metrics=[tfma.MetricConfig(class_name="ExampleCount")])]
     for name, task in tasks.items():
         kinds = ["MeanSquaredError"] if task.kind == "regression" else ["AUC", "MeanLabel", "MeanPrediction"]

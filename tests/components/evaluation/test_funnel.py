@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from components.evaluation.funnel import MIN_SLICE_QUERIES, Training, baseline_lists, judge_systems
+from components.evaluation.funnel import (
+    MIN_SLICE_QUERIES,
+    SLICE_GUARD_QUERIES,
+    Training,
+    baseline_lists,
+    judge_systems,
+    verdict_of,
+)
 from components.evaluation.queries import Queries
 from components.item_to_item.neighbours import Neighbours
 from tests.components.conftest import small_config
@@ -50,3 +57,16 @@ def test_chance_is_a_baseline() -> None:
     assert list(lists) == ["item_to_item", "popularity", "random"]
     metrics = judge_systems(lists, queries, TRAINING, CONFIG)["metrics"]["random"]
     assert metrics["recall@20"] == pytest.approx(2 / 3, abs=0.06)
+
+
+def test_no_release_is_held_by_how_well_it_finds_new_items() -> None:
+    """The new release finds the new item of one moment where the last one found those of two, and as many items in all."""
+    times = SLICE_GUARD_QUERIES
+    queries = wanting(*[[0]] * times, *[[3]] * times)
+    hit, miss = np.arange(20), np.arange(10, 30)
+    now = np.array([hit] + [miss] * (times - 1) + [hit] * 2 + [miss] * (times - 2), np.int32)
+    before = np.array([hit] * 2 + [miss] * (times - 2) + [hit] + [miss] * (times - 1), np.int32)
+    judged = judge_systems({"funnel": now, "popularity": before, "last_release": before}, queries, TRAINING, CONFIG)
+    checks = verdict_of({**judged, "prediction": {}}, CONFIG, None).checks
+    assert not any("item_interactions" in str(check) for check in checks)
+    assert any("history=0" in str(check) for check in checks)
