@@ -25,7 +25,7 @@ def test_events_alone_are_enough(ratings: Any) -> None:
     ratings.registry.verify(1)
     judged = json.loads((ratings.registry.bundle(1) / "evaluation.json").read_text())
     assert judged["query_count"] == 40
-    assert set(judged["metrics"]) == {"funnel", "recall_only", "item_to_item", "popularity"}
+    assert set(judged["metrics"]) == {"funnel", "recall_only", "item_to_item", "popularity", "random"}
     assert set(judged["prediction"]) == {"like"}  # `rate` compares with drawn negatives and is no rate
     lists = pq.read_table(ratings.artifact("BulkRecommender", "lists") / "lists.parquet").to_pylist()
     # Of 30 items each person has had 12: the 18 others, however many are wanted.
