@@ -22,7 +22,7 @@ from components.evaluation.slices import ITEM_INTERACTIONS
 from components.ingest.sources import sources_fingerprint
 from components.push.last_release import made_from
 from components.push.registry import write_atomically
-from components.report.record import NodeState
+from components.report.read import TRAINERS, read_history
 from pipelines.benchmark_baselines import Baselines
 from pipelines.benchmark_truth import TRUTH
 from pipelines.past_runs import LatestRun
@@ -197,7 +197,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Figures:
-    """What one seed gave: system → metric → value, and the seconds that each model took that was trained now."""
+    """What one seed gave: system → metric → value, and the seconds of each training's epochs, in however many pieces."""
 
     metrics: Mapping[str, Metrics]
     training_s: Mapping[str, float]
@@ -279,13 +279,9 @@ def together(found: Mapping[str, Figures], others: Mapping[str, Metrics]) -> Fig
 
 def figures(name: str, workdir: Path) -> Figures:
     """Of the latest run, what the benchmark shows of it; but for the release that was there before by chance."""
-    run = LatestRun(workdir)
-    folder = run.outputs()["FunnelEvaluator", "evaluation"]
-    trained = {
-        each.node: each.seconds
-        for each in run.nodes()
-        if each.node.endswith("Trainer") and each.state is NodeState.COMPLETE  # not taken from a run before
-    }
+    outputs = LatestRun(workdir).outputs()
+    folder = outputs["FunnelEvaluator", "evaluation"]
+    trained = {node: sum(read_history(outputs[node, "model_run"]).seconds) for node in TRAINERS}
     judged = BENCHMARKS[name].judged(json.loads((folder / "evaluation.json").read_text()))
     return Figures({system: values for system, values in judged.items() if not system.startswith("last_release")}, trained)
 
@@ -298,10 +294,7 @@ def summary(name: str, found: list[Figures]) -> dict[str, Any]:
         for system in found[0].metrics
     }
     published = {system: dict(zip(benchmark.metrics, values, strict=True)) for system, values in benchmark.published.items()}
-    training = {
-        node: statistics.mean(each.training_s[node] for each in found if node in each.training_s)
-        for node in dict.fromkeys(node for each in found for node in each.training_s)
-    }
+    training = {node: statistics.mean(each.training_s[node] for each in found) for node in found[0].training_s}
     return {
         "benchmark": name, "protocol": benchmark.protocol, "seeds": len(found), "systems": systems,
         "published": published, "source": benchmark.source, "training_s": training,

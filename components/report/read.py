@@ -60,7 +60,7 @@ def read_record(
 
     catalogue = outputs.get(("Ingest", "catalogue"))
     reported = part("ValidationGate", "report", _json("anomalies.json"))
-    histories = {node: part(node, "model_run", _history) for node in TRAINERS}
+    histories = {node: part(node, "model_run", read_history) for node in TRAINERS}
     return RunRecord(
         name=name,
         run_id=run_id,
@@ -93,7 +93,8 @@ def _json(file: str) -> Callable[[Path], Any]:
     return lambda folder: json.loads((folder / file).read_text())
 
 
-def _history(folder: Path) -> History:
+def read_history(folder: Path) -> History:
+    """Of the folder of a trainer's output ``model_run``."""
     return History(**_json("history.json")(folder))
 
 

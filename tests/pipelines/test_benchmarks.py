@@ -80,8 +80,6 @@ def test_seeds_are_summed_up() -> None:
     assert made["published"]["HSTU-large"] == {"hit_rate@10": 0.329, "ndcg@10": 0.189}
     assert made["training_s"] == {"RetrievalTrainer": 90.0}
     assert summary("ml-1m", [figures(0.2)])["systems"]["recall_only"]["hit_rate@10"] == {"mean": 0.2, "sd": 0.0}
-    # The first was trained in a run before, and how long that took is not known any more.
-    assert summary("ml-1m", [figures(0.2), figures(0.4, RetrievalTrainer=120.0)])["training_s"] == {"RetrievalTrainer": 120.0}
 
 
 def test_each_ranker_is_run_with_its_own_settings(prepared: PipelineConfig) -> None:
