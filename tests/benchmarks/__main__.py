@@ -59,6 +59,15 @@ def training(scratch: Path, _: int) -> Iterator[Figure]:
         yield f"training_{row['model']}_peak_rss_mib", row["peak_rss_mib"], "MiB"
 
 
+def optimizers(_: Path, __: int) -> Iterator[Figure]:
+    """A step of each optimizer on a large embedding table."""
+    from tests.benchmarks.optimizer_speed import (
+        step_times,
+    )  # it imports TensorFlow, which the others do in processes of their own
+
+    yield from step_times()
+
+
 def _timed(command: list[str]) -> float:
     print("$", " ".join(command[2:]), file=sys.stderr, flush=True)
     started = time.monotonic()
@@ -70,6 +79,7 @@ BENCHMARKS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "movielens": movielens,
     "ingest_samples": ingest_and_samples,
     "training": training,
+    "optimizers": optimizers,
 }
 
 if __name__ == "__main__":
