@@ -1,4 +1,4 @@
-"""From a logit to a rate: maps that are fitted on the validation split, and never turn the order of two predictions."""
+"""From a logit to a rate: maps that are fitted on the validation split, and never turn the order of a request's items."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
 
-EMBEDDINGS = "embeddings:"  # how the last part of a variable's name begins in each Keras embedding layer, and nowhere else
+EMBEDDINGS = "embeddings"  # the last part of a variable's name in each Keras embedding layer, and nowhere else
 
 
 class RowwiseAdam(keras.optimizers.legacy.Adam):
@@ -63,4 +63,5 @@ def optimizer_of(settings: TrainingConfig) -> keras.optimizers.legacy.Optimizer:
 
 
 def _is_table(variable: tf.Variable) -> bool:
-    return str(variable.name).rpartition("/")[-1].startswith(EMBEDDINGS)
+    name = str(variable.name).partition("/replica_")[0]  # the copies on other devices are named after the first one
+    return name.rpartition("/")[-1].partition(":")[0] == EMBEDDINGS
