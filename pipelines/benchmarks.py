@@ -1,8 +1,8 @@
 """Data sets of the papers, run through the pipeline by the papers' protocols, beside the figures that they give.
 
 A benchmark is a config like any other (``infra/config/benchmarks/``) and is run as ``winnow run`` runs one, once for each
-seed. Nothing is chosen by the test split: the settings are chosen by validation (``infra/decisions/0013``), or first ones. Beside the
-papers' data stand simulated ones, of which the truth is known that a model can come near to.
+seed. Nothing is chosen by the test split: the settings are chosen by validation (``infra/decisions/0013``), or first ones.
+Beside the papers' data stand simulated ones, of which the truth is known that a model can come near to.
 """
 
 import json
