@@ -82,16 +82,15 @@ def benchmarked(
     name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool
 ) -> list[dict[str, Any]]:
     """Run a benchmark, or all of a group, with each seed, and sum up; what has been run is not run again."""
-    from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
     from pipelines.benchmarks import GROUPS
 
-    check_library()
     if name not in GROUPS:
         return [_benchmarked(name, data, seeds, workdir, console, silent)]
     return [_benchmarked(each, data, seeds, workdir / each, console, silent) for each in GROUPS[name]]
 
 
 def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
+    from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
     from pipelines.benchmark_baselines import baseline_metrics
     from pipelines.benchmark_truth import true_metrics
     from pipelines.benchmarks import (
@@ -110,6 +109,8 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
 
     progress = _lines(console, silent)
     config, benchmark = prepare(name, data, progress), BENCHMARKS[name]
+    if benchmark.baselines:
+        check_library()
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
