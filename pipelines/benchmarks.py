@@ -8,7 +8,7 @@ Beside the papers' data stand simulated ones, of which the truth is known that a
 import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from components.datasets import movielens, sequences
 from components.datasets.synthetic import SyntheticConfig, generate
 from components.errors import ConfigError
 from components.evaluation.library_baselines import Bpr, Ials
-from components.evaluation.slices import ITEM_INTERACTIONS
+from components.evaluation.slices import of_item_interactions
 from components.ingest.sources import sources_fingerprint
 from components.push.last_release import made_from
 from components.push.registry import write_atomically
@@ -50,9 +50,9 @@ def of_predictions(evaluation: Mapping[str, Any]) -> Systems:
 def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:
     """What each system's lists are worth where the wanted item has so many interactions in training, by both."""
     return {
-        f"{system}, {label.removeprefix(f'{ITEM_INTERACTIONS}=')}": {MOMENTS: found["query_count"], **values}
+        f"{system}, {label.partition('=')[-1]}": {MOMENTS: found["query_count"], **values}
         for label, found in evaluation["slices"].items()
-        if label.startswith(ITEM_INTERACTIONS)
+        if of_item_interactions(label)
         for system, values in found["metrics"].items()
     }
 
@@ -61,10 +61,10 @@ def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:
 class Benchmark:
     """
     Attributes:
-      sequences, attributes: files of the data as the papers have it; None for MovieLens 100K, which is fetched.
       metrics: those that the papers report, by the names that ``judged`` gives them.
       published: system → its figures, in the order of ``metrics``; None where a paper has none.
       source: of the published figures.
+      sequences, attributes: files of the data as the papers have it; None where they are fetched or simulated.
       baselines: settings of the models of others that are trained in the same run; None: none are.
       config: the file, where it is not the one of the benchmark's name.
       rankers: trained in turn on what is the same for all of them; none: the config's.
@@ -72,19 +72,20 @@ class Benchmark:
       judged: what is shown of an evaluation.
     """
 
-    sequences: str | None
-    attributes: str | None
     protocol: str
     metrics: tuple[str, ...]
-    published: Mapping[str, tuple[float | None, ...]]
-    source: str
-    baselines: Baselines | None
+    published: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    source: str = ""
+    sequences: str | None = None
+    attributes: str | None = None
+    baselines: Baselines | None = None
     config: Path | None = None
     rankers: tuple[str, ...] = ()
     simulated: bool = False
     judged: Callable[[Mapping[str, Any]], Systems] = of_lists
 
 
+BASELINES = Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0)
 BARS_AUC: Mapping[str, float] = {"DCN-v2": 0.8812, "DIN": 0.8860, "BST": 0.8864, "DIEN": 0.8888}
 BARS = "BARS (Zhu et al. 2022), AmazonElectronics: other data, of which the order of the models is to be compared alone"
 NEW_ITEMS = "by the wanted item's interactions in training: none, 1 to 5, more; whole catalogue but what was had"
@@ -92,7 +93,6 @@ LEAVE_LAST_OUT = "each user's last item is wanted, among all that the user has n
 BENCHMARKS: Mapping[str, Benchmark] = {
     "ml-1m": Benchmark(
         sequences="ml-1m.txt",
-        attributes=None,
         protocol=LEAVE_LAST_OUT,
         metrics=("hit_rate@10", "ndcg@10"),
         published={
@@ -103,7 +103,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             "HSTU-large": (0.329, 0.189),
         },
         source="gSASRec (Petrov, Macdonald 2023) and HSTU (Zhai et al. 2024), on the same file",
-        baselines=Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0),
+        baselines=BASELINES,
     ),
     "amazon-beauty": Benchmark(
         sequences="Beauty.txt",
@@ -117,72 +117,50 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             "TIGER": (0.0454, 0.0321, 0.0648, 0.0384),
         },
         source="S3-Rec (Zhou et al. 2020) and TIGER (Rajput et al. 2023), on the same file",
-        baselines=Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0),
+        baselines=BASELINES,
     ),
     "ml-100k-random": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol="80/10/10 of each user's events at random; whole catalogue but what was learnt or validated, a list a user",
         metrics=("recall@10", "ndcg@10", "mrr@10"),
         published={"BPR, RecBole": (None, 0.277, None)},
         source="RecBole (Zhao et al. 2021), its quick start on ml-100k",
-        baselines=Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0),
+        baselines=BASELINES,
     ),
     "ml-100k-time": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol="the last tenth of events by time is tested, the tenth before validates; whole catalogue but what was had",
         metrics=("recall@10", "ndcg@10", "recall@100"),
-        published={},
-        source="",
-        baselines=Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0),
+        baselines=BASELINES,
         config=Path("infra/config/movielens-100k.yaml"),
         rankers=RANKERS,
     ),
     "ctr-ml-100k": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol="whether a rating is at least 4, predicted; the last tenth of ratings by time is tested",
         metrics=("auc", "grouped_auc", "log_loss", "calibration_error"),
         published={name: (auc, None, None, None) for name, auc in BARS_AUC.items()},
         source=BARS,
-        baselines=None,
         rankers=RANKERS,
         judged=of_predictions,
     ),
     "ctr-synthetic": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol="whether an impression is clicked on, predicted; the last tenth of 1,001,053 impressions by time is tested; "
         "the true probability is that at the position shown, which no ranker is told; below it, that with the position unknown",
         metrics=("auc", TO_TRUTH, "grouped_auc", "log_loss", "calibration_error"),
         published={name: (auc, None, None, None, None) for name, auc in BARS_AUC.items()},
         source=BARS,
-        baselines=None,
         config=CONFIGS / "synthetic-1m.yaml",
         rankers=RANKERS,
         simulated=True,
         judged=of_predictions,
     ),
     "cold-ml-100k": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol=f"the last tenth of ratings by time is tested, {NEW_ITEMS}",
         metrics=(MOMENTS, "recall@10", "recall@50", "recall@100", "ndcg@10"),
-        published={},
-        source="",
-        baselines=None,
         config=Path("infra/config/movielens-100k.yaml"),
         judged=of_lists_by_item,
     ),
     "cold-synthetic": Benchmark(
-        sequences=None,
-        attributes=None,
         protocol=f"the clicks in the last tenth of 1,001,053 impressions by time are tested, {NEW_ITEMS}",
         metrics=(MOMENTS, "recall@10", "recall@50", "recall@100", "ndcg@10"),
-        published={},
-        source="",
-        baselines=None,
         config=CONFIGS / "synthetic-1m.yaml",
         simulated=True,
         judged=of_lists_by_item,

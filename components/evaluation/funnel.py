@@ -22,7 +22,7 @@ from components.evaluation.gate import (
     decide,
 )
 from components.evaluation.queries import Queries
-from components.evaluation.slices import ITEM_INTERACTIONS, slice_queries
+from components.evaluation.slices import ITEM_INTERACTIONS, of_item_interactions, slice_queries
 from components.item_to_item.neighbours import Neighbours
 from components.schema.features import read_interactions
 
@@ -177,5 +177,5 @@ def _slices(judged: dict, system: str) -> dict[str, SliceMetrics]:
     return {
         label: SliceMetrics(values["query_count"], values["metrics"][system])
         for label, values in judged["slices"].items()
-        if system in values["metrics"] and not label.startswith(ITEM_INTERACTIONS)
+        if system in values["metrics"] and not of_item_interactions(label)
     }

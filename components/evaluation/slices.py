@@ -24,6 +24,11 @@ class Slices:
     dropped_counts: dict[str, int]
 
 
+def of_item_interactions(label: str) -> bool:
+    """Whether a slice's label says how often the wanted item was had."""
+    return label.partition("=")[0] == ITEM_INTERACTIONS
+
+
 def slice_queries(columns: Mapping[str, NDArray], edges: Mapping[str, Sequence[float]], min_queries: int = 1) -> Slices:
     """One slice for each value of a column, or for each range where the column has edges.
 

@@ -61,9 +61,8 @@ def training(scratch: Path, _: int) -> Iterator[Figure]:
 
 def optimizers(_: Path, __: int) -> Iterator[Figure]:
     """A step of each optimizer on a large embedding table."""
-    from tests.benchmarks.optimizer_speed import (
-        step_times,
-    )  # it imports TensorFlow, which the others do in processes of their own
+    # Here, since it imports TensorFlow, which the others do in processes of their own.
+    from tests.benchmarks.optimizer_speed import step_times
 
     yield from step_times()
 

@@ -41,7 +41,7 @@ def _machine(seconds: float) -> Iterator[Figure]:
     while (started_s := time.monotonic()) < end_s:
         sum(range(UNIT_OF_WORK))
         times_ms.append((time.monotonic() - started_s) * 1000)
-        time.sleep(1 / RATE - times_ms[-1] / 1000 if times_ms[-1] < 1000 / RATE else 0)
+        time.sleep(max(0.0, 1 / RATE - times_ms[-1] / 1000))
     for percent in (50, 99):
         yield f"unit_of_work_p{percent}_ms", float(np.percentile(times_ms, percent)), "ms"
 
