@@ -9,7 +9,7 @@ from components.config import PipelineConfig
 from components.datasets.synthetic import true_click_probs
 from pipelines.past_runs import LatestRun
 
-TRUTH, WITHOUT_POSITION = "true probability", "position unknown"
+TRUTH, MEAN_POSITION = "true probability", "at any position"
 
 
 def true_metrics(config: PipelineConfig, workdir: Path, simulation: Path) -> dict[str, Mapping[str, float]]:
@@ -28,5 +28,5 @@ def true_metrics(config: PipelineConfig, workdir: Path, simulation: Path) -> dic
     task = config.positive_task
     return {
         TRUTH: outcomes.judge({task: truth.at_position})[task],
-        WITHOUT_POSITION: outcomes.judge({task: truth.at_any_position})[task],
+        MEAN_POSITION: outcomes.judge({task: truth.at_any_position})[task],
     }

@@ -2,7 +2,8 @@
 
 A benchmark is a config like any other (``infra/config/benchmarks/``) and is run as ``winnow run`` runs one, once for each
 seed. Nothing is chosen by the test split: the settings are chosen by validation (``infra/decisions/0013``), or first ones.
-Beside the papers' data stand simulated ones, of which the truth is known that a model can come near to.
+Beside the papers' data stand simulated ones, of which the truth is known that a model can come near to. Any other config
+is a benchmark too, beside the same baselines.
 """
 
 import json
@@ -30,6 +31,7 @@ from pipelines.past_runs import LatestRun
 CONFIGS = Path("infra/config/benchmarks")
 DATA = Path("var/data")
 SIMULATION, SIMULATED = SyntheticConfig(events=1_100_000, with_truth=True), DATA / "synthetic-1m"
+IMPRESSIONS = "1,001,053 impressions"  # what that simulation makes
 FUNNEL, RANKER = "funnel", "ranker"  # the systems that are another with each ranker
 TO_TRUTH, MOMENTS = "auc_to_truth", "moments"
 Metrics = Mapping[str, float]
@@ -64,7 +66,8 @@ class Benchmark:
       metrics: those that the papers report, by the names that ``judged`` gives them.
       published: system → its figures, in the order of ``metrics``; None where a paper has none.
       source: of the published figures.
-      sequences, attributes: files of the data as the papers have it; None where they are fetched or simulated.
+      sequences, attributes: files of the data as the papers have it, by name or pattern; None where they are fetched or
+        simulated.
       baselines: settings of the models of others that are trained in the same run; None: none are.
       config: the file, where it is not the one of the benchmark's name.
       rankers: trained in turn on what is the same for all of them; none: the config's.
@@ -142,8 +145,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         judged=of_predictions,
     ),
     "ctr-synthetic": Benchmark(
-        protocol="whether an impression is clicked on, predicted; the last tenth of 1,001,053 impressions by time is tested; "
-        "the true probability is that at the position shown, which no ranker is told; below it, that with the position unknown",
+        protocol=f"whether an impression is clicked on, predicted; the last tenth of {IMPRESSIONS} by time is tested; "
+        "the true probability is that at the position shown, which no ranker is told; below it, its mean over the positions, which "
+        "a ranker may beat, as what is liked more was shown higher",
         metrics=("auc", TO_TRUTH, "grouped_auc", "log_loss", "calibration_error"),
         published={name: (auc, None, None, None, None) for name, auc in BARS_AUC.items()},
         source=BARS,
@@ -159,7 +163,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         judged=of_lists_by_item,
     ),
     "cold-synthetic": Benchmark(
-        protocol=f"the clicks in the last tenth of 1,001,053 impressions by time are tested, {NEW_ITEMS}",
+        protocol=f"the clicks in the last tenth of {IMPRESSIONS} by time are tested, {NEW_ITEMS}",
         metrics=(MOMENTS, "recall@10", "recall@50", "recall@100", "ndcg@10"),
         config=CONFIGS / "synthetic-1m.yaml",
         simulated=True,
@@ -173,6 +177,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+PROTOCOLS = {
+    "leave_last_out": LEAVE_LAST_OUT,
+    "random": "events of each user at random are tested; whole catalogue but what was learnt or validated, a list a user",
+    "time": "the last of the events by time are tested, those before validate; whole catalogue but what was had",
+}
+
+
 @dataclass(frozen=True)
 class Figures:
     """What one seed gave: system → metric → value, and the seconds of each training's epochs, in however many pieces."""
@@ -181,25 +192,63 @@ class Figures:
     training_s: Mapping[str, float]
 
 
+def benchmark_of(name: str) -> Benchmark:
+    """The benchmark of that name, or of the config in that file.
+
+    Raises:
+      ConfigError: there is no such benchmark.
+    """
+    if name in BENCHMARKS:
+        return BENCHMARKS[name]
+    if not is_file(name):
+        wanted = ", ".join([*BENCHMARKS, *GROUPS])
+        raise ConfigError(f"found the benchmark {name!r}, wanted one of {wanted}, or the file of a config")
+    config = load_config(Path(name))
+    return Benchmark(
+        protocol=PROTOCOLS[config.samples.split.kind],
+        metrics=("recall@10", "ndcg@10", "mrr@10"),
+        sequences="*.txt",
+        attributes="*.json",
+        baselines=BASELINES,
+        config=Path(name),
+    )
+
+
+def is_file(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
 def prepare(name: str, data: Path | None, progress: Callable[[str], None]) -> PipelineConfig:
     """The benchmark's config, with its data in the place that it names.
 
     Raises:
       ConfigError: there is no such benchmark, or its data are not there.
     """
-    if name not in BENCHMARKS:
-        raise ConfigError(f"found the benchmark {name!r}, wanted one of {', '.join([*BENCHMARKS, *GROUPS])}")
-    benchmark, made = BENCHMARKS[name], DATA / name
+    benchmark = benchmark_of(name)
+    config = load_config(benchmark.config or CONFIGS / f"{name}.yaml")
     if benchmark.simulated:
         generate(SIMULATION, SIMULATED, progress)
     elif benchmark.sequences is None:
         movielens.fetch(DATA / "movielens-100k", progress)
-    elif not (made / sequences.EVENTS_FILE).exists():
-        if data is None or not (data / benchmark.sequences).is_file():
-            raise ConfigError(f"--data: found {data}, wanted the folder that holds {benchmark.sequences}, to be read once")
-        attributes = data / benchmark.attributes if benchmark.attributes else None
-        sequences.convert(data / benchmark.sequences, attributes, made, progress)
-    return load_config(benchmark.config or CONFIGS / f"{name}.yaml")
+    elif name in BENCHMARKS:
+        _convert_once(benchmark, data, DATA / name, progress)
+    elif data is not None:
+        _convert_once(benchmark, data, config.dataset.events.path.parent, progress)
+    return config
+
+
+def _convert_once(benchmark: Benchmark, data: Path | None, made: Path, progress: Callable[[str], None]) -> None:
+    """Events and items in the folder ``made``, of files in the papers' form."""
+    if (made / sequences.EVENTS_FILE).exists():
+        return
+    found = sorted(data.glob(str(benchmark.sequences))) if data else []
+    if len(found) != 1:
+        held = f" with {', '.join(path.name for path in found)}" if found else ""
+        raise ConfigError(f"--data: found {data}{held}, wanted the folder that holds one {benchmark.sequences}, to be read once")
+    attributes = sorted(found[0].parent.glob(benchmark.attributes)) if benchmark.attributes else []
+    if len(attributes) > 1:
+        raise ConfigError(f"--data: found {', '.join(path.name for path in attributes)} in {data}, wanted one file of attributes")
+    sequences.convert(found[0], attributes[0] if attributes else None, made, progress)
 
 
 def of_seeds(config: PipelineConfig, seeds: int) -> Iterator[tuple[int, PipelineConfig]]:
@@ -212,10 +261,11 @@ def of_seeds(config: PipelineConfig, seeds: int) -> Iterator[tuple[int, Pipeline
 
 def of_rankers(name: str, config: PipelineConfig) -> Iterator[tuple[str, PipelineConfig]]:
     """The config with each ranker that the benchmark is of, with that ranker's own defaults, by its name; or as it is."""
-    for ranker in BENCHMARKS[name].rankers:
+    rankers = benchmark_of(name).rankers
+    for ranker in rankers:
         ranking = RankingConfig.model_validate({**config.ranking.model_dump(), "model": ranker})
         yield ranker, config.model_copy(update={"ranking": ranking})
-    if not BENCHMARKS[name].rankers:
+    if not rankers:
         yield "", config
 
 
@@ -260,13 +310,13 @@ def figures(name: str, workdir: Path) -> Figures:
     outputs = LatestRun(workdir).outputs()
     folder = outputs["FunnelEvaluator", "evaluation"]
     trained = {node: sum(read_history(outputs[node, "model_run"]).seconds) for node in TRAINERS}
-    judged = BENCHMARKS[name].judged(json.loads((folder / "evaluation.json").read_text()))
+    judged = benchmark_of(name).judged(json.loads((folder / "evaluation.json").read_text()))
     return Figures({system: values for system, values in judged.items() if not system.startswith("last_release")}, trained)
 
 
 def summary(name: str, found: list[Figures]) -> dict[str, Any]:
     """Mean and spread (sample standard deviation) of each metric over the seeds, beside what was published."""
-    benchmark = BENCHMARKS[name]
+    benchmark = benchmark_of(name)
     systems = {
         system: {metric: _spread([each.metrics[system][metric] for each in found]) for metric in benchmark.metrics}
         for system in found[0].metrics

@@ -267,8 +267,8 @@ def query(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty, ml-100k, ctr or cold.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers have them, for the first time.")] = None,
+    name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty, ml-100k, ctr, cold, or the file of any config.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers on sequences have them, read once.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 1,
     workdir: Annotated[Path | None, typer.Option(help="By default var/benchmarks/NAME.")] = None,
     as_json: Json = False,
@@ -277,7 +277,7 @@ def benchmark(
 
     ctr: how well each ranker predicts clicks, on simulated impressions beside the true probability. cold: who finds new items.
     """
-    place = workdir or Path("var/benchmarks") / name
+    place = workdir or Path("var/benchmarks") / Path(name).stem
     log = place / "benchmark.log"
     with failing_clearly(log):
         with quiet(log) as console:

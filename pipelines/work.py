@@ -94,9 +94,9 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
     from pipelines.benchmark_baselines import baseline_metrics
     from pipelines.benchmark_truth import true_metrics
     from pipelines.benchmarks import (
-        BENCHMARKS,
         SIMULATED,
         TO_TRUTH,
+        benchmark_of,
         figures,
         keep_figures,
         kept_figures,
@@ -108,7 +108,7 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
     )  # fmt: skip
 
     progress = _lines(console, silent)
-    config, benchmark = prepare(name, data, progress), BENCHMARKS[name]
+    config, benchmark = prepare(name, data, progress), benchmark_of(name)
     if benchmark.baselines:
         check_library()
     found = []

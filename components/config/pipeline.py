@@ -152,8 +152,8 @@ class RankingConfig(TrainingConfig):
     )
     calibration_slice: str | None = Field(
         default=None,
-        description="a categorical feature of users or a context column: each value that is had often enough in the "
-        "validation split is calibrated for itself",
+        description="a categorical feature of users or a context column: each value with 500 samples in the validation split, "
+        "50 of either outcome, is calibrated for itself",
     )
     negatives: int = Field(
         default=20, ge=1, le=500, description="drawn from what recall returns, where nothing was logged as shown"
@@ -254,6 +254,8 @@ class PipelineConfig(Settings):
             if name not in known:
                 raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
         by, categories = self.ranking.calibration_slice, self.dataset.request_categories
+        if by is not None and self.ranking.calibration == "none":
+            raise ValueError(f"ranking.calibration_slice: found {by!r} and no calibration, wanted platt or isotonic with it")
         if by is not None and by not in categories:
             raise ValueError(
                 f"ranking.calibration_slice: found {by!r}, wanted a category that a request brings: {sorted(categories)}"

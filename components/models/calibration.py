@@ -11,7 +11,8 @@ from scipy.optimize import isotonic_regression, minimize
 Floats = NDArray[np.float64]
 
 LEAST_SLOPE = 1e-3  # a model that is worse than chance on the validation split is flattened, not turned round
-LEAST_SLICE = 500  # samples of a value that has a map of its own; fitted on fewer, it would be worse than the one of all
+# A value with fewer samples, or fewer of the rarer outcome, has no map of its own: it would be worse than the one of all.
+LEAST_SLICE, LEAST_OUTCOMES = 500, 50
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def fit_sliced(
     for code in [] if value is None else np.unique(value).tolist():
         chosen = (value == code) & (weights > 0)
         label = labels[chosen]
-        if len(label) >= LEAST_SLICE and label.min() < label.max():
+        positives = int((label > 0).sum())
+        if len(label) >= LEAST_SLICE and min(positives, len(label) - positives) >= LEAST_OUTCOMES:
             own[code] = fit_calibration(kind, logits[chosen], label, weights[chosen])
     return SlicedCalibration(own, fit_calibration(kind, logits, labels, weights))

@@ -54,8 +54,55 @@ def test_an_unknown_benchmark() -> None:
         prepare("ml-20m", None, print)
 
 
+OWN = """
+name: toys
+dataset:
+  events:
+    path: made/events.parquet
+    format: parquet
+    timestamp_unit: s
+    columns: {user_id: user_id, item_id: item_id, timestamp: timestamp}
+  context: []
+  tasks: {next: {}}
+samples: {split: {kind: leave_last_out}}
+"""
+
+
+def test_a_config_of_ones_own(tmp_path: Path) -> None:
+    """Its data come from a folder in the papers' form, or lie where it says."""
+    file, given = tmp_path / "toys.yaml", tmp_path / "given"
+    file.write_text(OWN)
+    given.mkdir()
+    (given / "toys.txt").write_text(SEQUENCES)
+    said: list[str] = []
+    config = prepare(str(file), given, said.append)
+    assert (config.name, said) == ("toys", ["7 interactions of 2 users with 4 items"])
+    assert config.dataset.events.path.exists()
+    assert prepare(str(file), None, pytest.fail) == prepare(str(file), given, pytest.fail) == config
+    metrics = {"recall@10": 0.2, "ndcg@10": 0.1, "mrr@10": 0.1, "recall@50": 0.5}
+    made = summary(str(file), [Figures({"funnel": metrics}, {})])
+    assert made["protocol"].startswith("each user's last item")
+    assert list(made["systems"]["funnel"]) == ["recall@10", "ndcg@10", "mrr@10"]
+
+
+def test_data_that_could_be_either_of_two(tmp_path: Path) -> None:
+    file, given = tmp_path / "toys.yaml", tmp_path / "given"
+    file.write_text(OWN)
+    given.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (given / name).write_text(SEQUENCES)
+    with pytest.raises(ConfigError, match=r"given with a\.txt, b\.txt, wanted the folder that holds one \*\.txt"):
+        prepare(str(file), given, print)
+    (given / "b.txt").unlink()
+    for name in ("c.json", "d.json"):
+        (given / name).write_text("{}")
+    with pytest.raises(ConfigError, match=r"found c\.json, d\.json in .*, wanted one file of attributes"):
+        prepare(str(file), given, print)
+
+
 @pytest.mark.parametrize("name", [name for name, benchmark in BENCHMARKS.items() if benchmark.sequences])
 def test_data_that_are_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "infra").symlink_to(Path.cwd() / "infra")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=f"--data: found {tmp_path}, wanted the folder that holds "):
         prepare(name, tmp_path, print)
@@ -122,10 +169,10 @@ def test_runs_with_several_rankers_become_one_table() -> None:
 
 def test_the_truth_says_how_far_each_ranker_is_from_it() -> None:
     runs = {name: Figures({"ranker": {"auc": auc, "log_loss": 0.4}}, {}) for name, auc in (("mf", 0.7), ("din", 0.75))}
-    made = together(runs, {"true probability": {"auc": 0.8, "log_loss": 0.3}, "position unknown": {"auc": 0.78}})
+    made = together(runs, {"true probability": {"auc": 0.8, "log_loss": 0.3}, "at any position": {"auc": 0.78}})
     assert {system: values[TO_TRUTH] for system, values in made.metrics.items()} == {
         "mf": pytest.approx(0.1), "din": pytest.approx(0.05),
-        "true probability": 0, "position unknown": pytest.approx(0.02),
+        "true probability": 0, "at any position": pytest.approx(0.02),
     }  # fmt: skip
     assert made.metrics["mf"]["log_loss"] == 0.4
 
@@ -149,7 +196,7 @@ def test_predictions_and_new_items_are_taken_from_the_evaluation() -> None:
 
 SHOWN = {
     "ctr-ml-100k": [*RANKERS],
-    "ctr-synthetic": [*RANKERS, "true probability", "position unknown"],
+    "ctr-synthetic": [*RANKERS, "true probability", "at any position"],
     "cold-ml-100k": ["item_to_item, 1-5", "recall_only, 0"],
     "cold-synthetic": ["item_to_item, 1-5", "recall_only, 0"],
 }

@@ -19,7 +19,7 @@ IMPRESSION = ("user_id", "item_id", "timestamp_ms")  # a user is shown one list 
 class ClickProbs(NamedTuple):
     """float32 [n] each: at the position that the item was shown at, and the mean over all positions.
 
-    The second is about the best that those can know who are not told the position.
+    The second is no bound for those who are not told the position: what was liked was shown higher, so they can foretell it.
     """
 
     at_position: NDArray[np.float32]

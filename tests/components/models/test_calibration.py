@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from components.evaluation.metrics import expected_calibration_error, reliability_curve
 from components.models.calibration import (
+    LEAST_OUTCOMES,
     LEAST_SLICE,
     LEAST_SLOPE,
     Isotonic,
@@ -98,7 +99,7 @@ def test_each_request_goes_through_the_map_of_its_slice() -> None:
 
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 def test_a_slice_with_enough_samples_is_calibrated_for_itself(kind: str) -> None:
-    """Logits of value 0 are right and of 1 they are 2 too high; there are too few of 2, and all labels of 3 are the same."""
+    """Logits of value 0 are right and of 1 they are 2 too high; there are too few of 2, and too few positives of 3."""
     rng = np.random.default_rng(4)
     size = 4_000
     true = rng.normal(0, 1, 2 * size)
@@ -106,7 +107,7 @@ def test_a_slice_with_enough_samples_is_calibrated_for_itself(kind: str) -> None
     labels = (rng.random(2 * size) < 1 / (1 + np.exp(-true))).astype(np.float32)
     few, alike = LEAST_SLICE - 1, LEAST_SLICE
     logits = np.concatenate([true + 2 * value, np.zeros(few + alike)])
-    labels = np.concatenate([labels, np.arange(few) % 2, np.ones(alike)])
+    labels = np.concatenate([labels, np.arange(few) % 2, np.arange(alike) < LEAST_OUTCOMES - 1])
     value = np.concatenate([value, np.repeat([2, 3], [few, alike])])
     made = fit_sliced(kind, logits, labels, np.ones(len(logits)), value)
     assert sorted(made.of_value) == [0, 1]
