@@ -116,7 +116,7 @@ def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
 
 
 def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], recalled: bool = True) -> tf.data.Dataset:
-    """Samples with recall's vector of each request and, where nothing was logged as shown, the rows that recall returns.
+    """Samples with recall's vector of each request and, where nothing was logged as shown, rows that recall returns.
 
     Args:
       recalled: whether those rows are wanted.
@@ -125,6 +125,8 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
     drawn = recalled and context.config.samples.impressions is None
+    # What nobody had in training is no positive of any sample: as a negative it would be told by being new, and be buried.
+    met = tf.constant(context.item_facts.trained)
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         block = dict(block)
@@ -133,7 +135,7 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
         if drawn:
             block["recall_row"] = recall.best_rows(
-                block[names.RECALL_EMBEDDING], block["history_row"], context.config.ranking.candidates
+                block[names.RECALL_EMBEDDING], block["history_row"], context.config.ranking.candidates, met
             )
         return block
 

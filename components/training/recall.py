@@ -39,17 +39,28 @@ class Recall:
         keys = self._embed.structured_input_signature[0][0].keys()
         return self._saved.embed({name: features[name] for name in keys})
 
-    def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
-        """int32 [batch, min(count, n)]; the rows of the best items, then those ``excluded`` int32 [batch, m]."""
-        return self._best(embedding, excluded, count)[1]
+    def best_rows(
+        self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """int32 [batch, min(count, n)]; the rows of the best items, then those ``excluded`` int32 [batch, m].
+
+        Args:
+          among: bool [n]; the others count as excluded; None: all.
+        """
+        return self._best(embedding, excluded, count, among)[1]
 
     def recalled_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
         """The same, with ``PAD`` where there are no others than those excluded: what the funnel would rank."""
         scores, rows = self._best(embedding, excluded, count)
         return tf.where(scores > scores.dtype.min, rows, PAD)
 
-    def _best(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-        scores = without_rows(tf.matmul(embedding, self._vectors, transpose_b=True), excluded)
+    def _best(
+        self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = tf.matmul(embedding, self._vectors, transpose_b=True)
+        if among is not None:
+            scores = tf.where(among, scores, scores.dtype.min)
+        scores = without_rows(scores, excluded)
         return tf.math.top_k(scores, k=min(count, self.count))
 
 

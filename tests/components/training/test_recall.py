@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
 from components.models.items import PAD
-from components.training.recall import rank_of, without_rows
+from components.training.recall import Recall, rank_of, without_rows
 
 
 def test_only_the_history_is_taken_out() -> None:
@@ -24,3 +26,26 @@ def test_what_is_no_number_ranks_last() -> None:
     # Two of equal score share their place; what a diverged model scores as no number is no hit.
     np.testing.assert_array_equal(rank_of(scores[:, 0], scores), [1, 4])
     np.testing.assert_array_equal(rank_of(scores[:, 2], scores), [1, 3])
+
+
+class Saved(tf.Module):
+    """Towers of which requests and items are numbers; the last of the vectors stands for unknown items."""
+
+    def __init__(self, vectors: list[list[float]]) -> None:
+        super().__init__()
+        self.vectors = tf.Variable(vectors)
+
+    @tf.function(input_signature=[{"request": tf.TensorSpec([None, 1])}])
+    def embed(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        return features["request"]
+
+
+def test_the_best_rows_are_of_those_that_may_be(tmp_path: Path) -> None:
+    tf.saved_model.save(Saved([[1.0], [4.0], [3.0], [2.0], [0.0]]), str(tmp_path / "Format-Serving"))
+    recall = Recall(tmp_path)
+    vectors, had = recall.embed({"request": tf.constant([[1.0], [-1.0]])}), tf.constant([[2, PAD], [PAD, PAD]])
+    np.testing.assert_array_equal(recall.best_rows(vectors, had, 3), [[1, 3, 0], [0, 3, 2]])
+    among = tf.constant([True, False, True, True])
+    np.testing.assert_array_equal(recall.best_rows(vectors, had, 2, among), [[3, 0], [0, 3]])
+    # Where too few are left, the others follow.
+    np.testing.assert_array_equal(recall.best_rows(vectors, had, 4, among)[1], [0, 3, 2, 1])
