@@ -51,10 +51,14 @@ def of_predictions(evaluation: Mapping[str, Any]) -> Systems:
 
 def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:
     """What each system's lists are worth where the wanted item has so many interactions in training, by both."""
+    of_count = {
+        label.partition("=")[-1]: found for label, found in evaluation["slices"].items() if of_item_interactions(label)
+    }
+    if new := evaluation["new_items"]:
+        of_count = {"among new": new, **of_count}
     return {
-        f"{system}, {label.partition('=')[-1]}": {MOMENTS: found["query_count"], **values}
-        for label, found in evaluation["slices"].items()
-        if of_item_interactions(label)
+        f"{system}, {label}": {MOMENTS: found["query_count"], **values}
+        for label, found in of_count.items()
         for system, values in found["metrics"].items()
     }
 
@@ -91,7 +95,10 @@ class Benchmark:
 BASELINES = Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0)
 BARS_AUC: Mapping[str, float] = {"DCN-v2": 0.8812, "DIN": 0.8860, "BST": 0.8864, "DIEN": 0.8888}
 BARS = "BARS (Zhu et al. 2022), AmazonElectronics: other data, of which the order of the models is to be compared alone"
-NEW_ITEMS = "by the wanted item's interactions in training: none, 1 to 5, more; whole catalogue but what was had"
+NEW_ITEMS = (
+    "first those of items new since training, among all such items; then by the wanted item's interactions in training: none, "
+    "1 to 5, more; whole catalogue but what was had"
+)
 LEAVE_LAST_OUT = "each user's last item is wanted, among all that the user has not had; learnt from all but the last two"
 BENCHMARKS: Mapping[str, Benchmark] = {
     "ml-1m": Benchmark(

@@ -160,6 +160,11 @@ class RankingConfig(TrainingConfig):
     )
     candidates: int = Field(default=300, ge=1, description="how many recalled items are ranked")
     epochs: int = Field(default=10, ge=1)
+    stop_on: Literal["ndcg", "auc"] = Field(
+        default="ndcg",
+        description="the validation metric that training is stopped by: NDCG@10 of the funnel, or AUC of the positive task's "
+        "predictions, which needs negatives that were observed",
+    )
 
 
 class EvaluationConfig(Settings):
@@ -253,6 +258,11 @@ class PipelineConfig(Settings):
         for name in self.evaluation.slices:
             if name not in known:
                 raise ValueError(f"evaluation.slices: found {name!r}, wanted a feature: {sorted(known)}")
+        if self.ranking.stop_on == "auc" and self.samples.impressions is None and task.when is None:
+            raise ValueError(
+                f"ranking.stop_on: found auc, but all negatives of task {self.positive_task!r} are drawn; wanted ndcg, or "
+                "samples.impressions, or a task with `when`"
+            )
         by, categories = self.ranking.calibration_slice, self.dataset.request_categories
         if by is not None and self.ranking.calibration == "none":
             raise ValueError(f"ranking.calibration_slice: found {by!r} and no calibration, wanted platt or isotonic with it")

@@ -19,6 +19,7 @@ from components.config import parse_config
 from components.errors import ArtifactError, raised_as_ours
 from components.evaluation.funnel import Training, baseline_lists, judge_systems, verdict_of
 from components.evaluation.gate import AbResult
+from components.evaluation.new_items import judge_new_items
 from components.evaluation.predictions import Outcomes
 from components.evaluation.queries import Queries, split_queries
 from components.evaluation.tfma_config import evaluator_config
@@ -79,6 +80,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
             lists["last_release"] = _last_release_lists(releases, last_version, queries, items, k)
         experiment = ab_result(releases.folder)
     judged = judge_systems(lists, queries, training, settings)
+    judged["new_items"] = judge_new_items(parts.load(), queries, training, settings)
     outcomes = Outcomes.read(settings, Path(examples.uri))
     judged["prediction"] = outcomes.judge(parts.load().ranker.predictions(outcomes.samples)) if outcomes.samples else {}
     verdict = verdict_of(judged, settings, experiment)

@@ -1,12 +1,12 @@
 """Recall → masking → ranking for many requests at once, with the parts of one release."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.features.seen import PAD
-from components.index.index import Index
+from components.index.index import ExactIndex, Index
 from components.training.exported import Ranker, Towers
 
 REQUESTS_AT_ONCE = 512
@@ -36,6 +36,10 @@ class OfflineFunnel:
     ranker: Ranker
     candidates: int
 
+    def among(self, rows: NDArray[np.int32]) -> "OfflineFunnel":
+        """The same over some rows of the catalogue alone, which are searched exactly."""
+        return replace(self, index=_Part(ExactIndex(self.towers.item_vectors[rows]), rows))
+
     def recommend(self, examples: list[bytes], seen: NDArray[np.int32], k: int) -> FunnelLists:
         """Lists for each sample's request.
 
@@ -58,6 +62,18 @@ class OfflineFunnel:
             pad_to(recalled[:, :k], k), pad_to(np.take_along_axis(recalled, order, 1), k),
             pad_to(np.take_along_axis(scores, order, 1), k, -np.inf),
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the catalogue's rows, which the index numbers from 0 on."""
+
+    index: Index
+    rows: NDArray[np.int32]
+
+    def search(self, queries: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        found, scores = self.index.search(queries, k)
+        return np.where(found >= 0, self.rows[found], PAD), scores
 
 
 def leave_out(rows: NDArray[np.int32], seen: NDArray[np.int32], k: int) -> NDArray[np.int32]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
 
 from components.config import PipelineConfig
 from components.models.calibration import SlicedCalibration, fit_sliced
@@ -33,10 +35,11 @@ from components.training.recall import Recall, rank_of
 from components.training.signature import EXCLUDED, query_signature, recommend_signature
 from components.training.tuning import Tuning, tuning_of
 
-METRIC = "ndcg_at_10"
+METRICS = {"ndcg": "ndcg_at_10", "auc": "auc"}
 MEASURED_SAMPLES, MEASURED_AT_ONCE = 1_500, 32
-CALIBRATED_SAMPLES = 50_000
+OBSERVED_SAMPLES, OBSERVED_AT_ONCE = 50_000, 512
 RECOMMENDED = 100
+LOGITS = "logits"
 
 
 def run_fn(fn_args: Any) -> None:
@@ -44,7 +47,7 @@ def run_fn(fn_args: Any) -> None:
 
 
 def tuner_fn(fn_args: Any) -> Tuning:
-    return tuning_of(trial, lambda _: METRIC, fn_args, "RankingTuner", "ranking")
+    return tuning_of(trial, lambda context: METRICS[context.config.ranking.stop_on], fn_args, "RankingTuner", "ranking")
 
 
 def trial(context: TrainingContext, strategy: tf.distribute.Strategy) -> Progress:
@@ -60,8 +63,8 @@ class Fitted(NamedTuple):
 
 def train_and_save(context: TrainingContext, strategy: tf.distribute.Strategy) -> None:
     model, parts, recall, _ = fit(context, strategy)
-    blocks = _blocks(context, recall, context.eval_files, recalled=False)
-    calibrations = calibrations_of(model, blocks, parts.tasks, context.config)
+    samples = observed_samples(_blocks(context, recall, context.eval_files, recalled=False))
+    calibrations = calibrations_of(model, samples, parts.tasks, context.config)
     model.ranker.counters = parts.counters.since(context.item_days(), context.facts.eval_from_ms or 0)
     save(RankingExport(model, recall, parts.table, parts.tasks, calibrations, context), context)
 
@@ -83,7 +86,7 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
         model = MultiTaskRanker(make_ranker(parts, settings), tasks, settings.seed)
     with tempfile.TemporaryDirectory() as scratch:
         blocks = _blocks(context, recall, context.train_files).cache(str(Path(scratch) / "train"))
-        moments = _held_out(context, recall).cache()
+        measure = _measure(context, recall, model, tasks)
 
         def batches(epoch: int) -> tf.data.Dataset:
             ordered = training_batches(blocks, settings.batch_size, settings.seed, epoch)
@@ -93,8 +96,8 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
         progress = train(
             model,
             batches,
-            measure=lambda: {METRIC: ndcg_of(model, moments, tasks)},
-            metric=METRIC,
+            measure=measure,
+            metric=METRICS[settings.stop_on],
             settings=settings,
             run_folder=context.run_folder,
             checkpoint=context.checkpoint,
@@ -161,6 +164,22 @@ def _with_candidates(batch: dict[str, tf.Tensor], negatives: int, seed: tf.Tenso
     return {**batch, "candidate_row": candidates, "returned": returned}
 
 
+def _measure(
+    context: TrainingContext, recall: Recall, model: MultiTaskRanker, tasks: tuple[Task, ...]
+) -> Callable[[], dict[str, float]]:
+    """The validation metric that the config names, of the model as it is whenever it is asked for."""
+    if context.config.ranking.stop_on == "auc":
+        observed = observed_samples(_blocks(context, recall, context.eval_files, recalled=False)).cache()
+        return lambda: {METRICS["auc"]: auc_of(model, observed, tasks, context.config.positive_task)}
+    moments = _held_out(context, recall).cache()
+    return lambda: {METRICS["ndcg"]: ndcg_of(model, moments, tasks)}
+
+
+def observed_samples(blocks: tf.data.Dataset) -> tf.data.Dataset:
+    """As many samples as predictions are calibrated and judged by."""
+    return blocks.unbatch().take(OBSERVED_SAMPLES).batch(OBSERVED_AT_ONCE)
+
+
 def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
     """Moments of the validation split with what recall returns there, as the funnel does it."""
 
@@ -189,35 +208,50 @@ def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tup
     return tf.where(tf.reduce_any(hit, axis=1) & (rank < 10), gain, 0.0)
 
 
+def auc_of(model: MultiTaskRanker, samples: tf.data.Dataset, tasks: tuple[Task, ...], task: str) -> float:
+    """Of the samples that observed the task; NaN where all came to the same. AUC = U / (n₊ n₋) (Mann and Whitney 1947)."""
+    label, weight = names.LABEL_PREFIX + task, names.WEIGHT_PREFIX + task
+    columns = _with_logits(model, samples, [label, weight])
+    logits = columns[LOGITS][:, [each.name for each in tasks].index(task)]
+    observed, positive = columns[weight] > 0, columns[label] > 0
+    above, below = logits[observed & positive], logits[observed & ~positive]
+    if not (len(above) and len(below)) or np.isnan(logits).any():
+        return np.nan
+    return float(mannwhitneyu(above, below, method="asymptotic").statistic / len(above) / len(below))
+
+
 def calibrations_of(
-    model: MultiTaskRanker, blocks: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
+    model: MultiTaskRanker, samples: tf.data.Dataset, tasks: tuple[Task, ...], config: PipelineConfig
 ) -> dict[str, SlicedCalibration]:
     """What makes rates of the logits of the binary tasks, from samples that training has not seen."""
     binary = {task.name: place for place, task in enumerate(tasks) if task.kind == "binary"}
     if not binary:
         return {}
-    logits_of = tf.function(
-        lambda batch: model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})[:, 0], reduce_retracing=True
-    )
     known = [prefix + name for name in binary for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     by = sliced_by(config)
-    known += [] if by is None else [by]
-    found = [
-        {"logits": logits_of(batch).numpy(), **{name: batch[name].numpy() for name in known}}
-        for batch in blocks.unbatch().take(CALIBRATED_SAMPLES).batch(512)
-    ]
-    columns = {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    columns = _with_logits(model, samples, known if by is None else [*known, by])
     value = None if by is None else columns[by].reshape(-1)
     return {
         name: fit_sliced(
             config.ranking.calibration,
-            columns["logits"][:, place],
+            columns[LOGITS][:, place],
             columns[names.LABEL_PREFIX + name],
             columns[names.WEIGHT_PREFIX + name],
             value,
         )
         for name, place in binary.items()
     }
+
+
+def _with_logits(model: MultiTaskRanker, samples: tf.data.Dataset, columns: list[str]) -> dict[str, NDArray]:
+    """Some columns of samples, and under ``LOGITS`` float32 [n, num_tasks] what the model says of their items."""
+    found = [{LOGITS: _logits(model, batch).numpy(), **{name: batch[name].numpy() for name in columns}} for batch in samples]
+    return {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+
+
+@tf.function(reduce_retracing=True)
+def _logits(model: MultiTaskRanker, batch: dict[str, tf.Tensor]) -> tf.Tensor:
+    return model({**batch, "candidate_row": batch["item_row"][:, tf.newaxis]})[:, 0]
 
 
 def sliced_by(config: PipelineConfig) -> str | None:

@@ -130,7 +130,22 @@ def slice_blocks(evaluation: Json) -> list[Block]:
         Notice(served),
         Charts(list(_slice_charts(slices, overall))),
         Table.of("All slices", columns, rows, folded=True, limit=100),
+        *_new_items(evaluation.get("new_items")),
     ]
+
+
+def _new_items(judged: Json | None) -> Iterator[Block]:
+    """How well items that nobody had in training are told from each other."""
+    if not judged:
+        return
+    moments, items = words.count(judged["query_count"]), words.count(judged["item_count"])
+    metrics = list(next(iter(judged["metrics"].values())))
+    rows = [
+        [Cell(words.system_label(system)), *(Cell(words.decimal(values[metric])) for metric in metrics)]
+        for system, values in judged["metrics"].items()
+    ]
+    title = f"New items alone: {moments} moments at which one of {items} items was wanted that nobody had in training"
+    yield Table.of(title, ["System", *(words.metric_label(metric) for metric in metrics)], rows)
 
 
 def _slice_charts(slices: Json, overall: float) -> Iterator[Chart]:

@@ -186,8 +186,10 @@ def test_predictions_and_new_items_are_taken_from_the_evaluation() -> None:
             "item_interactions=1-5": {"query_count": 90, "metrics": {"funnel": {"recall@10": 0.3}}},
         },
     }
+    evaluation["new_items"] = {"query_count": 55, "item_count": 9, "metrics": {"funnel": {"recall@10": 0.4}}}
     assert of_predictions(evaluation) == {"ranker": {"auc": 0.7}}
     assert of_lists_by_item(evaluation) == {
+        "funnel, among new": {"moments": 55, "recall@10": 0.4},
         "funnel, 0": {"moments": 60, "recall@10": 0.1},
         "random, 0": {"moments": 60, "recall@10": 0.2},
         "funnel, 1-5": {"moments": 90, "recall@10": 0.3},
@@ -197,8 +199,8 @@ def test_predictions_and_new_items_are_taken_from_the_evaluation() -> None:
 SHOWN = {
     "ctr-ml-100k": [*RANKERS],
     "ctr-synthetic": [*RANKERS, "true probability", "at any position"],
-    "cold-ml-100k": ["item_to_item, 1-5", "recall_only, 0"],
-    "cold-synthetic": ["item_to_item, 1-5", "recall_only, 0"],
+    "cold-ml-100k": ["item_to_item, 1-5", "recall_only, among new"],
+    "cold-synthetic": ["item_to_item, 1-5", "recall_only, among new"],
 }
 
 

@@ -202,6 +202,7 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("evaluation.slices", ["country"], "@: found 'country', wanted a feature: ['hour', 'weekday']"),
         ("ranking.calibration_slice", "country",
          "@: found 'country', wanted a category that a request brings: ['hour', 'weekday']"),
+        ("ranking.stop_on", "auc", "@: found auc, but all negatives of task 'interact' are drawn; wanted ndcg, or"),
         ("ranking", {"calibration": "none", "calibration_slice": "hour"},
          "@.calibration_slice: found 'hour' and no calibration, wanted platt or isotonic with it"),
         ("dataset.events.context", {"hour": {"column": "h"}},

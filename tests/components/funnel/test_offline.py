@@ -40,6 +40,8 @@ def test_pad_to_fills_or_cuts() -> None:
 class OneTower:
     """The request of a sample is the number that it says, times the one dimension."""
 
+    item_vectors = np.arange(6, dtype=np.float32)[:, None]
+
     def embed(self, examples: list[bytes]) -> NDArray[np.float32]:
         return np.array([[float(example)] for example in examples], np.float32)
 
@@ -53,7 +55,7 @@ class ByParity:
 
 def funnel(candidates: int) -> OfflineFunnel:
     """Six items whose vectors are 0 to 5: a positive request recalls 5, 4, 3, …, a negative one 0, 1, 2, …"""
-    index = ExactIndex(np.arange(6, dtype=np.float32)[:, None])
+    index = ExactIndex(OneTower.item_vectors)
     return OfflineFunnel(OneTower(), index, ByParity(), candidates)  # type: ignore[arg-type]
 
 
@@ -82,3 +84,9 @@ def test_many_requests_keep_their_order() -> None:
     seen = np.where(signs[:, None] > 0, 5, 0).astype(np.int32)
     lists = funnel(candidates=1).recommend(examples, seen, k=1)
     np.testing.assert_array_equal(lists.ranked[:, 0], np.where(signs > 0, 4, 1))
+
+
+def test_among_some_rows_nothing_else_is_found() -> None:
+    made = funnel(3).among(np.array([1, 2, 5], np.int32)).recommend([b"1", b"-1"], rows([5, -1], [-1, -1]), 3)
+    np.testing.assert_array_equal(made.recalled, rows([2, 1, -1], [1, 2, 5]))
+    np.testing.assert_array_equal(made.ranked, rows([2, 1, -1], [2, 5, 1]))
