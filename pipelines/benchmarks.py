@@ -51,9 +51,7 @@ def of_predictions(evaluation: Mapping[str, Any]) -> Systems:
 
 def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:
     """What each system's lists are worth where the wanted item has so many interactions in training, by both."""
-    of_count = {
-        label.partition("=")[-1]: found for label, found in evaluation["slices"].items() if of_item_interactions(label)
-    }
+    of_count = {label.partition("=")[-1]: found for label, found in evaluation["slices"].items() if of_item_interactions(label)}
     if new := evaluation["new_items"]:
         of_count = {"among new": new, **of_count}
     return {
@@ -153,8 +151,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     ),
     "ctr-synthetic": Benchmark(
         protocol=f"whether an impression is clicked on, predicted; the last tenth of {IMPRESSIONS} by time is tested; "
-        "the true probability is that at the position shown, which no ranker is told; below it, its mean over the positions, which "
-        "a ranker may beat, as what is liked more was shown higher",
+        "the true probability is that at the position shown, which no ranker is told; below it, its mean over the positions, "
+        "which a ranker may beat, as what is liked more was shown higher",
         metrics=("auc", TO_TRUTH, "grouped_auc", "log_loss", "calibration_error"),
         published={name: (auc, None, None, None, None) for name, auc in BARS_AUC.items()},
         source=BARS,
@@ -251,10 +249,14 @@ def _convert_once(benchmark: Benchmark, data: Path | None, made: Path, progress:
     found = sorted(data.glob(str(benchmark.sequences))) if data else []
     if len(found) != 1:
         held = f" with {', '.join(path.name for path in found)}" if found else ""
-        raise ConfigError(f"--data: found {data}{held}, wanted the folder that holds one {benchmark.sequences}, to be read once")
+        raise ConfigError(
+            f"--data: found {data}{held}, wanted the folder that holds one {benchmark.sequences}, to be read once"
+        )
     attributes = sorted(found[0].parent.glob(benchmark.attributes)) if benchmark.attributes else []
     if len(attributes) > 1:
-        raise ConfigError(f"--data: found {', '.join(path.name for path in attributes)} in {data}, wanted one file of attributes")
+        raise ConfigError(
+            f"--data: found {', '.join(path.name for path in attributes)} in {data}, wanted one file of attributes"
+        )
     sequences.convert(found[0], attributes[0] if attributes else None, made, progress)
 
 

@@ -268,7 +268,9 @@ def query(
 @app.command()
 def benchmark(
     name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty, ml-100k, ctr, cold, or the file of any config.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the data as the papers on sequences have them, read once.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data as the papers on sequences have them, read once.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with a seed of its own.")] = 1,
     workdir: Annotated[Path | None, typer.Option(help="By default var/benchmarks/NAME.")] = None,
     as_json: Json = False,

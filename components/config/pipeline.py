@@ -76,6 +76,7 @@ class TrainingConfig(Settings):
     )
     patience: int = Field(default=3, ge=1, description="epochs without a better validation metric before stopping")
     seed: int = 17
+    id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
     distribute: Literal["none", "mirrored", "multi_worker"] = Field(
         default="none",
         description="train on one device, on all GPUs of the machine, or with the workers that the environment's TF_CONFIG "
@@ -105,7 +106,6 @@ class RetrievalConfig(TrainingConfig):
     blocks: int = Field(default=2, ge=1, le=24, description="of self-attention, or layers of GRU")
     heads: int = Field(default=2, ge=1, description="of each block; they divide embedding_dim")
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    id_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of item ids hidden in training: serves new items")
     epochs: int = Field(default=20, ge=1)
     stop_on: Literal["recall", "ndcg"] = Field(
         default="recall",

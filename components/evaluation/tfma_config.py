@@ -41,3 +41,11 @@ def evaluator_config(config: PipelineConfig) -> tfma.EvalConfig:
         slicing_specs=slices,
         metrics_specs=metrics,
     )
+
+
+def features_read(config: tfma.EvalConfig) -> set[str]:
+    """What TFMA itself looks at in a sample: labels, weights and what tells the slices apart. The model reads it whole."""
+    read = {key for spec in config.slicing_specs for key in spec.feature_keys}
+    for model in config.model_specs:
+        read |= {model.label_key, model.example_weight_key, *model.label_keys.values(), *model.example_weight_keys.values()}
+    return read - {""}

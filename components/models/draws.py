@@ -52,6 +52,11 @@ def uniform(
     return tf.random.stateless_uniform(shape, _seed(step, shared), maxval=maxval, dtype=dtype)
 
 
+def hidden(id_rows: tf.Tensor, rate: float) -> tf.Tensor:
+    """``id_rows`` with a share ``rate`` of them 0, the row of all ids that are unknown."""
+    return tf.where(uniform(tf.shape(id_rows)) < rate, 0, id_rows)
+
+
 def dropout(value: tf.Tensor, rate: float) -> tf.Tensor:
     """``value`` with a share ``rate`` of it zero, the rest divided by 1 − rate; outside of ``drawing``, TensorFlow's own."""
     step = _step.get()

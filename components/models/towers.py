@@ -52,8 +52,7 @@ class ItemTower(keras.layers.Layer):
 
     def vectors(self, id_rows: tf.Tensor, features: Features, training: bool = False) -> tf.Tensor:
         if training and self._id_dropout:
-            hidden = draws.uniform(tf.shape(id_rows)) < self._id_dropout
-            id_rows = tf.where(hidden, 0, id_rows)
+            id_rows = draws.hidden(id_rows, self._id_dropout)
         ids = self._ids(id_rows)
         if self._features is None or self._mix is None:
             return ids

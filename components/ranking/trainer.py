@@ -77,10 +77,12 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
     tasks = ranking_tasks(context.config)
     parts = RankerParts(
         context.query_slots,
-        ItemTable(context.item_facts),
+        ItemTable(context.met_item_facts),
         ItemCounters(context.item_days()),
-        recall.vectors_with_unknown,
+        # Where impressions were logged, recall was trained on the clicks among them.
+        recall.vectors_with_unknown if context.config.samples.impressions is None else None,
         tasks,
+        settings.id_dropout,
     )
     with strategy.scope():
         model = MultiTaskRanker(make_ranker(parts, settings), tasks, settings.seed)

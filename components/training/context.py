@@ -1,7 +1,7 @@
 """What a training run works with, found from the arguments that TFX hands it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,20 @@ class TrainingContext:
     @cached_property
     def item_facts(self) -> ItemFacts:
         return item_facts(self.config, self.inputs["catalogue"], self.transform, self._item_counts > 0)
+
+    @cached_property
+    def met_item_facts(self) -> ItemFacts:
+        """The same, but that an item is trained where a sample is of it, whatever came of it.
+
+        Were those without a positive left out, what they share would be that nothing came of them, and a ranker that learns
+        from their samples too would think so of items that are new.
+        """
+        if self.config.samples.impressions is None:
+            return self.item_facts
+        shown = ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], None)
+        begin = self.facts.eval_from_ms
+        end = -1 if begin is None else shown.row(np.array([begin]))[0]
+        return replace(self.item_facts, trained=shown.total[end] > 0)
 
     @cached_property
     def item_frequency(self) -> tf.Tensor:

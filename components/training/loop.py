@@ -143,8 +143,27 @@ class _Feed:
         if strategy.num_replicas_in_sync > 1:
             whole = partial(part_of, batches, batch_size=self._batch_size)
             batches = strategy.distribute_datasets_from_function(lambda place: whole(place=place))
-        history = self._model.fit(batches, steps_per_epoch=steps, verbose=0).history
-        return {name: value for name, (value,) in history.items()}
+        means = _Means()
+        self._model.fit(batches, steps_per_epoch=steps, verbose=0, callbacks=[means])
+        return means.values()
+
+
+class _Means(keras.callbacks.Callback):
+    """The mean of each loss over the batches; Keras itself keeps the last batch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._supports_tf_logs = True  # so that Keras hands tensors on, and does not wait for each batch
+        self._sums: dict[str, tf.Tensor] = {}
+        self._count = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, tf.Tensor]) -> None:
+        self._count += 1
+        for name, value in logs.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def values(self) -> dict[str, float]:
+        return {name: float(value) / self._count for name, value in self._sums.items()}
 
 
 def _cosine(settings: TrainingConfig, epoch: int) -> float:

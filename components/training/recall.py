@@ -39,9 +39,7 @@ class Recall:
         keys = self._embed.structured_input_signature[0][0].keys()
         return self._saved.embed({name: features[name] for name in keys})
 
-    def best_rows(
-        self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None
-    ) -> tf.Tensor:
+    def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None) -> tf.Tensor:
         """int32 [batch, min(count, n)]; the rows of the best items, then those ``excluded`` int32 [batch, m].
 
         Args:

@@ -6,11 +6,12 @@ or all of them side by side. Weights of parts that it never asks for are never m
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.draws import hidden
 from components.models.features import Features, FeatureVectors, Slot
 from components.models.items import PAD, ItemCounters, ItemTable, of_rows
 from components.models.tasks import Task
@@ -26,14 +27,17 @@ class RankerParts:
 
     Attributes:
       query_slots: features of a request besides its history.
-      recall_vectors: float32 [n + 1, dim]; item vectors of recall, zero for unknown items.
+      recall_vectors: float32 [n + 1, dim]; item vectors of recall, zero for unknown items; None where recall has learnt from
+        the very outcomes that are to be predicted: it finds those better than any to come, and is no guide to them.
+      id_dropout: share of item ids hidden in training, so that the shared one of unknown items is learnt.
     """
 
     query_slots: tuple[Slot, ...]
     table: ItemTable
     counters: ItemCounters
-    recall_vectors: tf.Tensor
+    recall_vectors: tf.Tensor | None
     tasks: tuple[Task, ...]
+    id_dropout: float = 0.0
 
 
 class RankerInputs(keras.layers.Layer):
@@ -49,19 +53,20 @@ class RankerInputs(keras.layers.Layer):
         self.item_widths = [dim, *self.items.widths]
         self._frozen: tf.Variable | None = None
 
-    def item_vectors(self, rows: tf.Tensor) -> tf.Tensor:
+    def item_vectors(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32 [batch, n, width] from int32 [batch, n]: id and features side by side."""
         if self._frozen is not None:
             return self.parts.table.at(rows, self._frozen)
-        return per_distinct(rows, self._side_by_side)
+        return per_distinct(rows, partial(self._side_by_side, training=training))
 
     def freeze(self) -> None:
         """Look the vectors up from now on, as serving does: a candidate then costs one lookup and not one for each feature."""
         self._frozen = tf.Variable(of_rows(self.parts.table.count + 1, self._side_by_side), trainable=False, name="frozen")
 
-    def _side_by_side(self, rows: tf.Tensor) -> tf.Tensor:
-        table = self.parts.table
-        return tf.concat([self.ids(table.id_rows(rows)), *self.items.vectors(table.features(rows))], axis=-1)
+    def _side_by_side(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        table, rate = self.parts.table, self.parts.id_dropout if training else 0.0
+        id_rows = hidden(table.id_rows(rows), rate) if rate else table.id_rows(rows)
+        return tf.concat([self.ids(id_rows), *self.items.vectors(table.features(rows))], axis=-1)
 
 
 class Batch:
@@ -73,9 +78,11 @@ class Batch:
       rows: int32 [B, n]; the candidates.
     """
 
-    def __init__(self, inputs: RankerInputs, counters: ItemCounters, features: Features, rows: tf.Tensor) -> None:
+    def __init__(
+        self, inputs: RankerInputs, counters: ItemCounters, features: Features, rows: tf.Tensor, training: bool = False
+    ) -> None:
         self._inputs, self._counters = inputs, counters
-        self.features, self.rows = features, rows
+        self.features, self.rows, self._training = features, rows, training
 
     @property
     def past(self) -> tf.Tensor:
@@ -90,12 +97,12 @@ class Batch:
     @cached_property
     def candidates(self) -> tf.Tensor:
         """[B, n, D]."""
-        return self._inputs.item_vectors(self.rows)
+        return self._inputs.item_vectors(self.rows, self._training)
 
     @cached_property
     def history(self) -> tf.Tensor:
         """[B, L, D], most recent first; where ``present`` is 0, the vector of an unknown item."""
-        return self._inputs.item_vectors(self.past)
+        return self._inputs.item_vectors(self.past, self._training)
 
     @cached_property
     def pooled(self) -> list[tf.Tensor]:
@@ -113,15 +120,17 @@ class Batch:
         return self._counters(self.rows, self.features["timestamp_ms"])
 
     @cached_property
-    def recall_product(self) -> tf.Tensor:
-        """[B, n, recall's width]: recall's two vectors, elementwise."""
+    def recall_product(self) -> list[tf.Tensor]:
+        """[B, n, recall's width]: recall's two vectors, elementwise; none where recall is not to be known."""
         parts = self._inputs.parts
-        return self.features[names.RECALL_EMBEDDING][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)
+        if parts.recall_vectors is None:
+            return []
+        return [self.features[names.RECALL_EMBEDDING][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)]
 
     @cached_property
-    def recall_score(self) -> tf.Tensor:
-        """[B, n, 1]."""
-        return tf.reduce_sum(self.recall_product, axis=-1, keepdims=True)
+    def recall_score(self) -> list[tf.Tensor]:
+        """[B, n, 1]; none where recall is not to be known."""
+        return [tf.reduce_sum(product, axis=-1, keepdims=True) for product in self.recall_product]
 
     @cached_property
     def joined(self) -> tf.Tensor:
@@ -133,8 +142,8 @@ class Batch:
                 self.candidates,
                 *(self.candidates * pool[:, tf.newaxis] for pool in self.pooled),
                 self.counters,
-                self.recall_product,
-                self.recall_score,
+                *self.recall_product,
+                *self.recall_score,
             ],
             axis=-1,
         )
@@ -153,12 +162,12 @@ class Batch:
 
     @cached_property
     def numbers(self) -> tf.Tensor:
-        """[B, n, …]: all features that are numbers, the counters, and recall's score."""
+        """[B, n, …]: all features that are numbers, the counters, and recall's score where it is known."""
         vectors = zip(self._inputs.parts.query_slots, self._query_vectors, strict=True)
         of_request = [self.per_candidate(vector) for slot, vector in vectors if not slot.embedded]
         items = tf.split(self.candidates, self._inputs.item_widths, axis=-1)[1:]
         of_item = [item for slot, item in zip(self._inputs.parts.table.slots, items, strict=True) if not slot.embedded]
-        return tf.concat([*of_request, *of_item, self.counters, self.recall_score], axis=-1)
+        return tf.concat([*of_request, *of_item, self.counters, *self.recall_score], axis=-1)
 
     @cached_property
     def _query_vectors(self) -> list[tf.Tensor]:

@@ -35,8 +35,10 @@ class Ranker(keras.Model):
 
     def call(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits over all impressions, float32 [batch, n, num_tasks]; the arguments are those of ``Batch``."""
-        batch = Batch(self._inputs, self.counters, features, rows)
+        batch = Batch(self._inputs, self.counters, features, rows, training)
         said = self.body(batch, training=training)
         logits = like_before(self.heads(as_matrix(said), training=training), said)
         choices = tf.constant([task.kind == "choice" for task in self._parts.tasks], tf.float32)
-        return joint_logits(logits + batch.recall_score * choices, self._parts.tasks)
+        for score in batch.recall_score:
+            logits += score * choices
+        return joint_logits(logits, self._parts.tasks)

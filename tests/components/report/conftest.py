@@ -103,7 +103,8 @@ def record() -> RunRecord:
         "differences": {"popularity": {"estimate": 0.1, "low": 0.08, "high": 0.12}},
         "slices": {f"country={EVIL}": {"query_count": 700, "metrics": metrics},
                    "history=21+": {"query_count": 500, "metrics": {"funnel": {"ndcg@10": 0.15}}}},
-        "new_items": {"query_count": 60, "item_count": 9, "metrics": {"funnel": {"recall@10": 0.3}, "random": {"recall@10": 0.1}}},
+        "new_items": {"query_count": 60, "item_count": 9,
+                      "metrics": {"funnel": {"recall@10": 0.3}, "random": {"recall@10": 0.1}}},
         "prediction": {"like": {"auc": 0.7, "grouped_auc": 0.65, "log_loss": 0.6, "calibration_error": 0.05,
                                 "curve": {"mean_prob": [0.1, 0.8], "observed_rate": [0.2, 0.7], "count": [10, 30]}}},
         "verdict": {"blessed": True, "checks": [

@@ -53,6 +53,21 @@ def test_stops_when_the_best_is_old_and_keeps_it(tmp_path: Path) -> None:
     assert record["curves"] == {"loss": [1, 2, 3, 4], "recall": [0.1, 0.5, 0.4, 0.5], "other": [0, 0, 0, 0]}
 
 
+def test_a_curve_is_of_the_mean_over_an_epochs_batches(tmp_path: Path) -> None:
+    class Told(Counter):
+        """Its loss is what the batch says."""
+
+        def train_step(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"loss": data[0, 0], "loss_click": -data[0, 0]}
+
+    def batches(epoch: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices([[[1.0]], [[2.0]], [[6.0 + 3 * epoch]]])
+
+    train(Told(), batches, lambda: {"recall": 0.0}, "recall", TrainingConfig(epochs=2), tmp_path, checkpoint_in(tmp_path))
+    curves = json.loads((tmp_path / HISTORY_FILE).read_text())["curves"]
+    assert (curves["loss"], curves["loss_click"]) == ([3.0, 4.0], [-3.0, -4.0])
+
+
 def test_goes_on_while_it_gets_better(tmp_path: Path) -> None:
     assert run(tmp_path, [0.1, 0.0, 0.2, 0.1], epochs=4, patience=2) == (3, [1, 2, 3, 4])
 

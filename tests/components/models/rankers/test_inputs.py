@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
@@ -37,8 +39,29 @@ def test_an_empty_history_pools_to_zero(parts: RankerParts, requests: dict[str, 
 
 def test_only_what_is_asked_for_is_made(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
     inputs, batch = batch_of(parts, requests)
-    assert batch.recall_score.shape == (3, 4, 1)
+    (score,) = batch.recall_score
+    assert score.shape == (3, 4, 1)
     assert inputs.weights == []
+
+
+def test_recall_is_not_known_where_it_has_learnt_from_the_outcomes(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """Neither its product, of width 3, nor its score is among what the ranker reads."""
+    _, known = batch_of(parts, requests)
+    _, unknown = batch_of(replace(parts, recall_vectors=None), requests)
+    assert (unknown.recall_product, unknown.recall_score) == ([], [])
+    assert unknown.numbers.shape[-1] == known.numbers.shape[-1] - 1
+    assert unknown.joined.shape[-1] == known.joined.shape[-1] - 3 - 1
+
+
+def test_hidden_ids_are_those_of_unknown_items(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """While training alone; the features stay. Row 2 has no training event, row 3 and PAD are unknown."""
+    inputs = RankerInputs(replace(parts, id_dropout=1 - 1e-7), DIM)
+    rows = tf.constant(ROWS)
+    whole, hidden = inputs.item_vectors(rows), inputs.item_vectors(rows, training=True)
+    unknown = np.broadcast_to(whole[1, 0, :DIM], (3, 4, DIM))
+    np.testing.assert_array_equal(hidden[..., :DIM], unknown)
+    np.testing.assert_array_equal(hidden[..., DIM:], whole[..., DIM:])
+    assert not np.array_equal(whole[..., :DIM], unknown)
 
 
 def test_frozen_vectors_are_those_that_were_learnt(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
