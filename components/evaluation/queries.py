@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from components.config import PipelineConfig
 from components.errors import DataError
-from components.features.random_split import EVAL, TRAIN
-from components.features.seen import PAD, had_before, had_in_splits, padded
+from components.features.random_split import TRAIN
+from components.features.seen import BEFORE, PAD, had_before, had_in_splits, padded
 from components.schema import samples as names
 from components.schema.catalogue import read_items
 from components.schema.request import stored_values
@@ -72,7 +72,7 @@ def split_queries(config: PipelineConfig, split: str, examples: Path, event_log:
     histories = [[item.decode() for item in each.features[names.HISTORY_ITEM].bytes_list.value] for each in found]
     if at_random:
         had = had_in_splits(event_log, item_ids, config, users, (TRAIN,))
-        seen = had_in_splits(event_log, item_ids, config, users, (TRAIN,) if split == "eval" else (TRAIN, EVAL))
+        seen = had_in_splits(event_log, item_ids, config, users, BEFORE[split])
     else:
         had = seen = had_before(event_log, item_ids, config, users, moments)
     return Queries(

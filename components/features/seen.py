@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.config import PipelineConfig
-from components.features.random_split import dealt, user_keys
+from components.features.random_split import EVAL, TRAIN, dealt, user_keys
 from components.features.user import MOMENT_BITS
 from components.schema.events import event_files
 from components.schema.samples import history_types
 
 PAD = -1
 ROW_BITS = 32
+BEFORE = {"eval": (TRAIN,), "test": (TRAIN, EVAL)}  # of splits at random, what comes before each
 
 
 def seen_before(
@@ -27,6 +28,20 @@ def seen_before(
     if not config.evaluation.exclude_seen:
         return np.zeros((len(users), 0), np.int32)
     return had_before(event_log, item_ids, config, users, moments)
+
+
+def seen_by_samples(
+    event_log: Path,
+    item_ids: pa.Array,
+    config: PipelineConfig,
+    users: NDArray[np.object_],
+    moments: NDArray[np.int64],
+    split: str,
+) -> NDArray[np.int32]:
+    """``seen_before`` the samples of a split; where events are split at random, what their users had in those before it."""
+    if config.samples.split.kind == "random" and config.evaluation.exclude_seen:
+        return had_in_splits(event_log, item_ids, config, users, BEFORE[split])
+    return seen_before(event_log, item_ids, config, users, moments)
 
 
 def had_before(

@@ -7,7 +7,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.errors import DataError
-from components.features.seen import seen_before
+from components.features.seen import seen_by_samples
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.untuned import untuned
@@ -36,5 +36,5 @@ def held_out(context: TrainingContext, keep: Iterable[str], count: int) -> tf.da
         )
     users = np.array([user.decode() for user in columns[names.USER_ID]], object)
     item_ids = pa.array(context.item_facts.ids, pa.string())
-    seen = seen_before(context.inputs["event_log"], item_ids, config, users, columns[names.TIMESTAMP])
+    seen = seen_by_samples(context.inputs["event_log"], item_ids, config, users, columns[names.TIMESTAMP], "eval")
     return untuned(tf.data.Dataset.from_tensor_slices({**{name: columns[name] for name in keep}, SEEN: seen}))

@@ -7,7 +7,7 @@ import pytest
 from components.config import SplitConfig
 from components.errors import DataError
 from components.features.random_split import EVAL, TEST, TRAIN, dealt, user_keys
-from components.features.seen import had_in_splits
+from components.features.seen import seen_by_samples
 
 SPLIT = SplitConfig(kind="random")
 
@@ -77,10 +77,11 @@ def test_the_samples_of_a_random_split(make: Callable) -> None:
         assert sorted(items[row["item_index"]] for row in made.interactions if row["user_id"] == user) == sorted(learnt)
         np.add.at(counts, [items.index(item) for item in learnt], 1)
         users = np.array([user], object)
-        for splits, names in (((TRAIN,), ("train",)), ((TRAIN, EVAL), ("train", "eval"))):
-            had = had_in_splits(made.folder / "log", pa.array(items), made.config, users, splits)
-            assert sorted(items[row] for row in had[0] if row >= 0) == sorted(
-                row["item_id"][0] for name in names for row in split[name]
+        for name, before in (("eval", ("train",)), ("test", ("train", "eval"))):
+            moments = np.array(split[name][0]["timestamp_ms"])
+            seen = seen_by_samples(made.folder / "log", pa.array(items), made.config, users, moments, name)
+            assert sorted(items[row] for row in seen[0] if row >= 0) == sorted(
+                row["item_id"][0] for other in before for row in split[other]
             )
         (state,) = (row for row in made.states if row["user_id"] == user)
         assert len(state["seen_item_id"]) == 20
