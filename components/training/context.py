@@ -95,7 +95,7 @@ class TrainingContext:
 
     @cached_property
     def met_item_facts(self) -> ItemFacts:
-        """The same, but that an item is trained where a sample is of it, whatever came of it.
+        """The same, but that an item is trained where a training sample is of it, whatever came of it.
 
         Were those without a positive left out, what they share would be that nothing came of them, and a ranker that learns
         from their samples too would think so of items that are new.
@@ -105,7 +105,7 @@ class TrainingContext:
         shown = ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], None)
         begin = self.facts.eval_from_ms
         end = -1 if begin is None else shown.row(np.array([begin]))[0]
-        return replace(self.item_facts, trained=shown.total[end] > 0)
+        return replace(self.item_facts, trained=self.item_facts.trained | (shown.total[end] > 0))
 
     @cached_property
     def item_frequency(self) -> tf.Tensor:

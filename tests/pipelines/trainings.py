@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from components.config import parse_config
+from components.training.context import TrainingContext
 from tests.pipelines.conftest import SMALL_MODELS, Workdir, ratings_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,8 +23,24 @@ INPUTS = {
 RECALL = {"retrieval": ("RetrievalTrainer", "model"), "index": ("IndexBuilder", "index")}
 EXACT: dict[str, dict[str, Any]] = {
     "retrieval": {"dropout": 0.0, "id_dropout": 0.0},
-    "ranking": {"model": {**SMALL_MODELS["ranking"]["model"], "dropout": 0.0}},
+    "ranking": {"model": {**SMALL_MODELS["ranking"]["model"], "dropout": 0.0}, "id_dropout": 0.0},
 }
+
+
+def ranking_context(run: Workdir, config: Mapping[str, Any], checkpoints: Path) -> TrainingContext:
+    """What RankingTrainer would work with in a run."""
+    inputs = {key: run.artifact(*place) for key, place in {**INPUTS, **RECALL}.items()}
+    examples, transform = inputs.pop("examples"), inputs.pop("transform_graph")
+    inputs.pop("schema")
+    arguments = SimpleNamespace(
+        transform_output=str(transform), train_files=[f"{examples}/Split-train/*"], eval_files=[f"{examples}/Split-eval/*"],
+        serving_model_dir="", model_run_dir="", hyperparameters=None,
+        custom_config={"config": json.dumps(config), "inputs": {key: str(path) for key, path in inputs.items()},
+                       "checkpoints": str(checkpoints)},
+    )  # fmt: skip
+    return TrainingContext.of(arguments, "RankingTrainer", "ranking")
+
+
 Processes = list["subprocess.Popen[bytes]"]
 
 

@@ -59,17 +59,6 @@ def test_two_devices_learn_what_one_does(trainings: Trainings, alone: Callable[[
     assert_same(trainings.curves("two devices"), trainings.curves(alone("retrieval")))
 
 
-@full("a minute")
-def test_two_devices_learn_what_one_does_of_sequences(trainings: Trainings) -> None:
-    """With draws of negatives that all devices share, and embedding tables of which only the rows read are stepped."""
-    settings = {"query_tower": "self_attention", "loss": "sampled", "loss_negatives": 20, "optimizer": "rowwise_adam"}
-    one = trainings.start("retrieval", "sequences", {}, **settings)
-    assert one.wait() == 0, trainings.log("sequences")
-    two = trainings.start("retrieval", "sequences by two", {DEVICES_ENV: "2"}, distribute="mirrored", **settings)
-    assert two.wait() == 0, trainings.log("sequences by two")
-    assert_same(trainings.curves("sequences by two"), trainings.curves("sequences"))
-
-
 def test_a_batch_that_cannot_be_divided_is_refused(trainings: Trainings) -> None:
     process = trainings.start("retrieval", "odd", {DEVICES_ENV: "2"}, distribute="mirrored", batch_size=63)
     assert process.wait() != 0

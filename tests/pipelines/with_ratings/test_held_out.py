@@ -1,8 +1,6 @@
 """That trainings are stopped by what the funnel is judged by: the same moments, candidates and misses."""
 
-import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from components.training.exported import read_examples
 from components.training.held_out import SEEN, held_out
 from components.training.recall import Recall
 from tests.pipelines.conftest import Workdir, ratings_config
-from tests.pipelines.trainings import INPUTS, RECALL
+from tests.pipelines.trainings import ranking_context
 
 pytestmark = pytest.mark.e2e
 
@@ -29,16 +27,7 @@ pytestmark = pytest.mark.e2e
 def context(ratings: Workdir, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TrainingContext:
     config = ratings_config()
     config["samples"] |= request.param
-    inputs = {key: ratings.artifact(*place) for key, place in {**INPUTS, **RECALL}.items()}
-    examples, transform = inputs.pop("examples"), inputs.pop("transform_graph")
-    inputs.pop("schema")
-    arguments = SimpleNamespace(
-        transform_output=str(transform), train_files=[f"{examples}/Split-train/*"], eval_files=[f"{examples}/Split-eval/*"],
-        serving_model_dir="", model_run_dir="", hyperparameters=None,
-        custom_config={"config": json.dumps(config), "inputs": {key: str(path) for key, path in inputs.items()},
-                       "checkpoints": str(tmp_path_factory.mktemp("checkpoints"))},
-    )  # fmt: skip
-    return TrainingContext.of(arguments, "RankingTrainer", "ranking")
+    return ranking_context(ratings, config, tmp_path_factory.mktemp("checkpoints"))
 
 
 def expected(context: TrainingContext) -> dict[tuple[str, int], tuple[bytes, str]]:
