@@ -129,12 +129,12 @@ def _tutorial(with_metrics: bool) -> tuple[int, Seconds]:
     """The basic retrieval tutorial of TensorFlow Recommenders: towers of one lookup and one embedding, batches of 8,192."""
     import csv
 
-    from components.config import load_config  # isort: split  # says which Keras TFRS is to take
-
     import numpy as np
     import tensorflow as tf
     import tensorflow_recommenders as tfrs
     import tf_keras as keras
+
+    from components.config import load_config  # isort: split  # says which Keras TFRS is to take
 
     events = load_config(MOVIELENS).dataset.events
     with Path(events.path).open(newline="") as file:
