@@ -171,7 +171,12 @@ class EvaluationConfig(Settings):
     k: tuple[int, ...] = (10, 50, 100)
     max_queries: int = Field(default=20_000, ge=1, description="test moments judged; drawn with a seed when there are more")
     exclude_seen: bool = Field(default=True, description="never recommend what the user has already had")
-    min_ratio_to_popularity: float = Field(default=1.0, ge=0)
+    min_ratio_to_popularity: float | None = Field(
+        default=None,
+        ge=0,
+        description="of the popular items' NDCG@10; default: 1, or 0 where impressions were logged, as only what was shown could "
+        "be clicked on, and popular items were shown most",
+    )
     min_ratio_to_previous: float = Field(default=0.98, ge=0, description="of the last release's metric")
     min_auc: float = Field(default=0.5, ge=0, le=1, description="of the first task, on the test split")
     slices: tuple[str, ...] = Field(default=(), description="features whose values get their own metrics")
@@ -201,6 +206,11 @@ class PipelineConfig(Settings):
     @property
     def positive_task(self) -> str:
         return self.samples.positive or next(iter(self.dataset.tasks))
+
+    @property
+    def min_ratio_to_popularity(self) -> float:
+        asked = self.evaluation.min_ratio_to_popularity
+        return asked if asked is not None else float(self.samples.impressions is None)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

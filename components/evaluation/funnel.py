@@ -157,7 +157,7 @@ def verdict_of(judged: dict, config: PipelineConfig, ab: AbResult | None) -> Ver
     candidate |= {f"auc of {task}": values["auc"] for task, values in judged["prediction"].items()}
     rules = GateRules(
         bounds=tuple(BoundRule(f"auc of {task}", lower=settings.min_auc) for task in judged["prediction"]),
-        baselines=(BaselineRule(HEADLINE, "popularity", settings.min_ratio_to_popularity),),
+        baselines=(BaselineRule(HEADLINE, "popularity", config.min_ratio_to_popularity),),
         previous=(PreviousRule(HEADLINE, 1 - settings.min_ratio_to_previous),),
         slices=(SliceRule(HEADLINE, SLICE_TOLERANCE, SLICE_GUARD_QUERIES),),
     )

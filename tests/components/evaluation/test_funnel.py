@@ -70,3 +70,17 @@ def test_no_release_is_held_by_how_well_it_finds_new_items() -> None:
     checks = verdict_of({**judged, "prediction": {}}, CONFIG, None).checks
     assert not any("item_interactions" in str(check) for check in checks)
     assert any("history=0" in str(check) for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("impressions", "asked", "blessed"), [(None, None, False), ("shown", None, True), ("shown", 1.0, False), (None, 0.0, True)]
+)
+def test_what_was_shown_is_not_held_by_popularity(impressions: str | None, asked: float | None, blessed: bool) -> None:
+    """Of logged impressions only what was shown could be clicked on, and popular items were shown most."""
+    samples = CONFIG.samples.model_copy(update={"impressions": impressions})
+    evaluation = CONFIG.evaluation.model_copy(update={"min_ratio_to_popularity": asked})
+    config = CONFIG.model_copy(update={"samples": samples, "evaluation": evaluation})
+    queries = wanting(*[[0]] * MIN_SLICE_QUERIES)
+    first = np.tile(np.arange(20, dtype=np.int32), (MIN_SLICE_QUERIES, 1))
+    judged = judge_systems({"funnel": np.roll(first, 5, axis=1), "popularity": first}, queries, TRAINING, config)
+    assert verdict_of({**judged, "prediction": {}}, config, None).blessed is blessed

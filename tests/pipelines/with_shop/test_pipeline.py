@@ -134,7 +134,7 @@ def test_what_reports_are_made_of_is_there(shop: Any) -> None:
 def test_the_evaluation_has_its_keys(shop: Any) -> None:
     judged = document(shop.registry.bundle(2), "evaluation.json")
     assert set(judged) == {
-        "query_count", "k", "metrics", "intervals", "differences", "slices", "prediction", "verdict", "samples",
+        "query_count", "k", "metrics", "intervals", "differences", "slices", "new_items", "prediction", "verdict", "samples",
     }  # fmt: skip
     systems = {"funnel", "recall_only", "item_to_item", "popularity", "random", "last_release"}
     assert set(judged["metrics"]) == set(judged["intervals"]) == systems
