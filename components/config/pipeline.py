@@ -174,8 +174,8 @@ class EvaluationConfig(Settings):
     min_ratio_to_popularity: float | None = Field(
         default=None,
         ge=0,
-        description="of the popular items' NDCG@10; default: 1, or 0 where impressions were logged, as only what was shown could "
-        "be clicked on, and popular items were shown most",
+        description="of the popular items' NDCG@10; default: 1, or 0 where impressions were logged, as only what was shown "
+        "could be clicked on, and popular items were shown most",
     )
     min_ratio_to_previous: float = Field(default=0.98, ge=0, description="of the last release's metric")
     min_auc: float = Field(default=0.5, ge=0, le=1, description="of the first task, on the test split")
