@@ -8,7 +8,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from google.protobuf import text_format
+import tensorflow_data_validation as tfdv
 from pydantic import TypeAdapter, ValidationError
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components.evaluator.executor import Executor as EvaluatorExecutor
@@ -179,9 +179,9 @@ class RankerEvaluatorExecutor(EvaluatorExecutor):
 def _write_part(schema: Path, names: set[str], folder: Path) -> None:
     """The features of those names, of a schema's folder, in another one."""
     (file,) = schema.iterdir()
-    found = text_format.Parse(file.read_text(), schema_pb2.Schema())
+    found = tfdv.load_schema_text(str(file))
     kept = schema_pb2.Schema(feature=[feature for feature in found.feature if feature.name in names])
-    (folder / file.name).write_text(text_format.MessageToString(kept))
+    tfdv.write_schema_text(kept, str(folder / file.name))
 
 
 class RankerEvaluator(base_beam_component.BaseBeamComponent):

@@ -87,7 +87,6 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     edges = {"history": HISTORY_EDGES, ITEM_INTERACTIONS: ITEM_EDGES}
     columns = {**queries.columns, "history": (queries.history >= 0).sum(axis=1), **of_item}
     sliced = slice_queries(columns, {name: edges[name] for name in edges if name in columns}, MIN_SLICE_QUERIES)
-    shown = (HEADLINE, *(f"recall@{k}" for k in ks))
     return {
         "query_count": len(queries.wanted),
         "k": list(ks),
@@ -111,13 +110,18 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
             label: {
                 "query_count": int(mask.sum()),
                 "metrics": {
-                    name: {metric: float(np.nanmean(values[metric][mask])) for metric in shown}
+                    name: shown_means({metric: each[mask] for metric, each in values.items()}, ks)
                     for name, values in per_query.items()
                 },
             }
             for label, mask in sliced.masks.items()
         },
     }
+
+
+def shown_means(per_query: Mapping[str, NDArray], ks: tuple[int, ...]) -> dict[str, float]:
+    """Of all that is measured of some queries, what is shown of a group of them."""
+    return {metric: float(np.nanmean(per_query[metric])) for metric in (HEADLINE, *(f"recall@{k}" for k in ks))}
 
 
 def _by_item(wanted: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, NDArray]:

@@ -11,7 +11,7 @@ import numpy as np
 from components.config import PipelineConfig
 from components.evaluation import metrics
 from components.evaluation.baselines import recommend_random
-from components.evaluation.funnel import HEADLINE, MIN_SLICE_QUERIES, SEED, Training
+from components.evaluation.funnel import MIN_SLICE_QUERIES, SEED, Training, shown_means
 from components.evaluation.queries import Queries
 from components.funnel.offline import OfflineFunnel
 
@@ -40,10 +40,10 @@ def judge_new_items(funnel: OfflineFunnel, queries: Queries, training: Training,
     place[new] = np.arange(len(new), dtype=np.int32)
     drawn = recommend_random(len(new), np.where(seen >= 0, place[seen], -1), max(ks), SEED)
     lists = {"funnel": made.ranked, "recall_only": made.recalled, "random": np.where(drawn >= 0, new[drawn], -1)}
-    shown = (HEADLINE, *(f"recall@{k}" for k in ks))
-    judged = {name: metrics.ranking_metrics(ranked, queries.wanted[asked], ks) for name, ranked in lists.items()}
     return {
         "query_count": len(asked),
         "item_count": len(new),
-        "metrics": {name: {metric: float(values[metric].mean()) for metric in shown} for name, values in judged.items()},
+        "metrics": {
+            name: shown_means(metrics.ranking_metrics(ranked, queries.wanted[asked], ks), ks) for name, ranked in lists.items()
+        },
     }

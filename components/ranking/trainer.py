@@ -121,7 +121,7 @@ def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
 
 
 def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], recalled: bool = True) -> tf.data.Dataset:
-    """Samples with recall's vector of each request and, where nothing was logged as shown, rows that recall returns.
+    """Samples and, where nothing was logged as shown, recall's vector of each request and rows that recall returns.
 
     Args:
       recalled: whether those rows are wanted.
@@ -129,16 +129,17 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
     tasks = context.config.dataset.tasks
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
-    drawn = recalled and context.config.samples.impressions is None
+    guided = context.config.samples.impressions is None  # else the ranker reads nothing of recall
     # What nobody had in training is no positive of any sample: as a negative it would be told by being new, and be buried.
     met = tf.constant(context.item_facts.trained)
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         block = dict(block)
-        block[names.RECALL_EMBEDDING] = recall.embed(block)
         for task in tasks:
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
-        if drawn:
+        if guided:
+            block[names.RECALL_EMBEDDING] = recall.embed(block)
+        if guided and recalled:
             block["recall_row"] = recall.best_rows(
                 block[names.RECALL_EMBEDDING], block["history_row"], context.config.ranking.candidates, met
             )

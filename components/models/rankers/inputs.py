@@ -64,8 +64,10 @@ class RankerInputs(keras.layers.Layer):
         self._frozen = tf.Variable(of_rows(self.parts.table.count + 1, self._side_by_side), trainable=False, name="frozen")
 
     def _side_by_side(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
-        table, rate = self.parts.table, self.parts.id_dropout if training else 0.0
-        id_rows = hidden(table.id_rows(rows), rate) if rate else table.id_rows(rows)
+        table = self.parts.table
+        id_rows = table.id_rows(rows)
+        if training and self.parts.id_dropout:
+            id_rows = hidden(id_rows, self.parts.id_dropout)
         return tf.concat([self.ids(id_rows), *self.items.vectors(table.features(rows))], axis=-1)
 
 
