@@ -14,7 +14,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 EventType = Annotated[str, StringConstraints(min_length=1, max_length=256)]  # as the data spells it
 MomentUnit = Literal["s", "ms", "us", "ns", "iso8601"]
 # What the samples themselves are made of (components.schema.samples); a feature of the same name would take its place.
-RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "window_end", "position", "propensity"})
+RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "window", "position", "propensity"})
 RESERVED_PREFIXES = ("history_", "context_", "user_count_", "label_", "weight_", "negative_")
 THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
 

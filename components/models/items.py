@@ -57,6 +57,7 @@ class ItemTable(tf.Module):
         super().__init__(name="item_table")
         self.slots = facts.slots
         self.count = len(facts.ids)
+        self.trained = facts.trained
         # Embedding rows: 0 for items never trained and for hidden ids, 1 + row for the others.
         self._id_rows = tf.constant(np.append(np.where(facts.trained, np.arange(self.count) + 1, 0), 0), tf.int32)
         self._values = {slot.name: tf.constant(facts.values[slot.name]) for slot in facts.slots}

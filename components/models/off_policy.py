@@ -12,11 +12,11 @@ from components.models.towers import ItemTower
 class OffPolicySoftmax:
     """REINFORCE, corrected for the policy that has shown the items, and for lists of K.
 
-    −Σ_i R_i ρ_i λ_i log π(i) / Σ_i R_i, with π the softmax over all items that the user has not had, the reward R the pair's
-    weight, ρ_i = min(π(i) / β(i), c) for the propensity β with which the item was shown, and λ_i = K (1 − π(i))^(K − 1), the
-    derivative of the chance to be among K draws; no gradient flows through ρ and λ. (Chen et al. 2019, Top-K Off-Policy
-    Correction for a REINFORCE Recommender System, equations 3 and 6 and the cap of section 4.4. There the propensities are
-    estimated; here they are those that were logged.)
+    −Σ_i R_i ρ_i λ_i log π(i) / Σ_i R_i, with π the softmax over all trained items that the user has not had, the reward R
+    the pair's weight, ρ_i = min(π(i) / β(i), c) for the propensity β with which the item was shown, and
+    λ_i = K (1 − π(i))^(K − 1), the derivative of the chance to be among K draws; no gradient flows through ρ and λ.
+    (Chen et al. 2019, Top-K Off-Policy Correction for a REINFORCE Recommender System, equations 3 and 6 and the cap of
+    section 4.4. There the propensities are estimated; here they are those that were logged.)
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
@@ -29,6 +29,7 @@ class OffPolicySoftmax:
             ratio = tf.minimum(probability / tf.maximum(propensity[part], 1e-6), self._cap)
             return reward * ratio * self._top_k * (1 - probability) ** (self._top_k - 1)
 
-        vectors = self._items(tf.range(self._items.count), training=True)
-        summed = sum_of_losses(pairs, vectors, scores_at_once(self._items), weigh)
+        items = self._items
+        vectors = items(tf.range(items.count), training=True)
+        summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items), weigh)
         return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)

@@ -9,6 +9,7 @@ from components.models.features import Features, FeatureVectors, Slot
 from components.models.items import PAD
 from components.models.pairs import Pairs
 from components.models.towers import FEATURE_DIM, ItemTower
+from components.schema import samples as names
 
 GROUPS = 4  # of a training batch's histories, by their length
 
@@ -51,13 +52,13 @@ class SequenceTower(keras.layers.Layer):
         return self._with_context(self._states(past[:, :longest], training)[:, 0], features)
 
     def training_pairs(self, inputs: Features) -> Pairs:
-        """Every place whose next item is known; inner places count as much as samples."""
+        """Every place whose next item is one that ``window`` says is to be learnt; inner places count as much as samples."""
         past = inputs["history_row"]
         states = self._states_by_length(past)
         latest = self._with_context(states[:, 0], inputs)
         queries = tf.concat([latest[:, tf.newaxis], states[:, 1 : tf.shape(past)[1] + 1]], axis=1)
         rows = tf.concat([inputs["item_row"][:, tf.newaxis], past], axis=1)
-        inner = tf.cast((past != PAD) & (past < self._items.count), tf.float32)
+        inner = tf.cast((inputs[names.WINDOW][:, 1:] > 0) & (past != PAD) & (past < self._items.count), tf.float32)
         weight = tf.concat([inputs["weight"][:, tf.newaxis], inner], axis=1)
         kept = tf.where(weight > 0)
         sample, place = tf.unstack(tf.cast(kept, tf.int32), axis=1)

@@ -6,12 +6,13 @@ Where a batch is spread over replicas, each gives its share.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
+from numpy.typing import NDArray
 
 from components.config import RetrievalConfig
-from components.models import draws
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
@@ -48,7 +49,7 @@ class InBatchSoftmax:
 
 
 class MixedSoftmax:
-    """Told from the batch's items and from ``loss_negatives`` of the whole catalogue, drawn uniformly.
+    """Told from the batch's items and from ``loss_negatives`` of the n trained ones, drawn uniformly.
 
     loss = −Σ_i w_i log softmax_j(q_i · v_j − log Q*_j)[i] / Σ_i w_i, with Q* = (B Q + B′ / n) / (B + B′) the chance that one of
     the B items of the batch, of frequency Q, or of the B′ drawn is j (Yang et al. 2020, Mixed Negative Sampling for Learning
@@ -59,21 +60,21 @@ class MixedSoftmax:
         self._items, self._frequency, self._settings = items, frequency, settings
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
+        drawn = self._items.drawn(self._settings.loss_negatives)
         own = self._items(pairs.rows, training=True)
         of_batch = rows_of_all(pairs.rows)
         rows = tf.concat([of_batch, drawn], axis=0)
         vectors = tf.concat([rows_of_all(own), self._items(drawn, training=True)], axis=0)
         batch_count, drawn_count = tf.cast(tf.size(of_batch), tf.float32), float(self._settings.loss_negatives)
-        chance = (batch_count * self._frequency + drawn_count / self._items.count) / (batch_count + drawn_count)
+        chance = (batch_count * self._frequency + drawn_count / self._items.trained_count) / (batch_count + drawn_count)
         log_chance = tf.math.log(chance)
-        scores = tf.matmul(pairs.queries, vectors, transpose_b=True) - tf.gather(log_chance, rows)
+        scores = tf.matmul(pairs.queries, vectors, transpose_b=True)
         own_score = tf.reduce_sum(pairs.queries * own, axis=1) - tf.gather(log_chance, pairs.rows)
-        return _told_apart(pairs, own_score, rows, scores, self._settings.loss_hardest)
+        return _told_apart(pairs, own_score, rows, scores, self._settings.loss_hardest, tf.gather(log_chance, rows))
 
 
 class FullSoftmax:
-    """Told from all items of the catalogue that the user has not had, for up to some 100,000 items.
+    """Told from all trained items that the user has not had, for up to some 100,000 items.
 
     −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out, as recall leaves them out. (Else
     most of what is learnt of a long history is not to return it.)
@@ -83,8 +84,10 @@ class FullSoftmax:
         self._items = items
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        vectors = self._items(tf.range(self._items.count), training=True)
-        return sum_of_losses(pairs, vectors, scores_at_once(self._items)) / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+        items = self._items
+        vectors = items(tf.range(items.count), training=True)
+        summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items))
+        return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
 
 
 def scores_at_once(items: ItemTower) -> int:
@@ -92,14 +95,17 @@ def scores_at_once(items: ItemTower) -> int:
     return max(1, SCORES_AT_ONCE // items.count)
 
 
-def sum_of_losses(pairs: Pairs, vectors: tf.Tensor, at_once: int, weigh: Weigh | None = None) -> tf.Tensor:
-    """−Σ_i w_i log softmax_j(q_i · v_j)[i], with j ≠ i of the user's history left out.
+def sum_of_losses(
+    pairs: Pairs, vectors: tf.Tensor, trained: NDArray[np.bool_], at_once: int, weigh: Weigh | None = None
+) -> tf.Tensor:
+    """−Σ_i w_i log softmax_j(q_i · v_j)[i] over the trained items j, with j ≠ i of the user's history left out.
 
     ``at_once`` pairs at a time, and their gradients beside their losses, while their scores are at hand: [m, n] scores are
     never held at once, and most of the time would go by in writing and reading them.
 
     Args:
       vectors: float32 [n, dim]; of the catalogue.
+      trained: bool [n].
       weigh: what w is instead of the pairs' own; no gradient flows through it.
     """
 
@@ -114,7 +120,7 @@ def sum_of_losses(pairs: Pairs, vectors: tf.Tensor, at_once: int, weigh: Weigh |
             own = tf.reduce_sum(query * tf.gather(vectors, row), axis=1)
             own_place = tf.stack([tf.range(tf.shape(row)[0]), row], axis=1)
             had = tf.gather(last, pairs.sample[part]) >= tf.cast(pairs.place[part], tf.int16)[:, tf.newaxis]
-            scores = tf.where(had, tf.float32.min, tf.matmul(query, vectors, transpose_b=True))
+            scores = tf.where(had | ~trained, tf.float32.min, tf.matmul(query, vectors, transpose_b=True))
             scores = tf.tensor_scatter_nd_update(scores, own_place, own)
             top = tf.reduce_max(scores, axis=1, keepdims=True)
             powers = tf.exp(scores - top)
@@ -147,7 +153,7 @@ def _last_places(history: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
 
 
 class SampledSoftmax:
-    """Told from ``loss_negatives`` items, drawn uniformly from the catalogue for each batch anew and shared by its pairs.
+    """Told from ``loss_negatives`` items, drawn uniformly from the trained ones for each batch anew and shared by its pairs.
 
     −Σ_i w_i log softmax(q_i · v_i, q_i · v_j for j drawn, j ≠ i)[0] / Σ_i w_i (Jean et al. 2015, with a uniform Q, whose
     correction is the same for all and so cancels out).
@@ -157,21 +163,32 @@ class SampledSoftmax:
         self._items, self._settings = items, settings
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        drawn = draws.uniform([self._settings.loss_negatives], maxval=self._items.count, dtype=tf.int32, shared=True)
+        drawn = self._items.drawn(self._settings.loss_negatives)
         own_score = tf.reduce_sum(pairs.queries * self._items(pairs.rows, training=True), axis=1)
         scores = tf.matmul(pairs.queries, self._items(drawn, training=True), transpose_b=True)
         return _told_apart(pairs, own_score, drawn, scores, self._settings.loss_hardest)
 
 
-def _told_apart(pairs: Pairs, own: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor, hardest: int | None) -> tf.Tensor:
-    """The mean loss of each pair's own score [m] beside the scores [m, k] of ``rows`` [k], the pair's own item left out.
+def _told_apart(
+    pairs: Pairs,
+    own: tf.Tensor,
+    rows: tf.Tensor,
+    scores: tf.Tensor,
+    hardest: int | None,
+    log_chance: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """The mean loss of each pair's own logit [m] beside the scores [m, k] of ``rows`` [k], the pair's own item left out.
 
     Args:
       hardest: how many count of each pair's negatives, those that score best: what recall would return in the item's place.
+      log_chance: float32 [k]; of the draw of each row, taken from its score to make its logit; None where it is the same for
+        all.
     """
     scores = tf.where(pairs.rows[:, tf.newaxis] == rows, scores.dtype.min, scores)
+    logits = scores if log_chance is None else scores - log_chance
     if hardest is not None:
-        scores = tf.math.top_k(scores, k=tf.minimum(hardest, tf.shape(scores)[1]), sorted=False).values
-    logits = tf.concat([own[:, tf.newaxis], scores], axis=1)
+        places = tf.math.top_k(scores, k=tf.minimum(hardest, tf.shape(scores)[1]), sorted=False).indices
+        logits = tf.gather(logits, places, batch_dims=1)
+    logits = tf.concat([own[:, tf.newaxis], logits], axis=1)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(pairs.rows), logits)
     return tf.reduce_sum(losses * pairs.weight) / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)

@@ -4,6 +4,7 @@ Covington, Adams, Sargin (2016), Deep Neural Networks for YouTube Recommendation
 Neural Modeling for Large Corpus Item Recommendations.
 """
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -22,11 +23,18 @@ class ItemTower(keras.layers.Layer):
     """Item rows → vectors, from the id and from the features.
 
     In training a share of the ids is hidden, so that the vector of an item without an id of its own is learnt too.
+
+    Attributes:
+      trained: bool [count]; the items with a training event, which alone are told apart in training.
     """
 
     def __init__(self, table: ItemTable, dim: int, hidden: tuple[int, ...], id_dropout: float, dropout: float) -> None:
         super().__init__(name="item_tower")
         self._table, self.count = table, table.count
+        self.trained = table.trained
+        trained_rows = np.flatnonzero(table.trained)
+        self.trained_count = len(trained_rows)
+        self._trained_rows = tf.constant(trained_rows, tf.int32)
         self._id_dropout = id_dropout
         self._frozen: tf.Variable | None = None
         self._ids = keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=_initializer(), name="item_id")
@@ -40,6 +48,14 @@ class ItemTower(keras.layers.Layer):
         if self._frozen is not None:
             return self._table.at(rows, self._frozen)
         return self.vectors(self._table.id_rows(rows), self._table.features(rows), training)
+
+    def drawn(self, count: int) -> tf.Tensor:
+        """int32 [count]; rows of trained items, drawn uniformly, the same on all replicas.
+
+        What nobody had in training is no positive of any sample: as a negative it would be told by being new, and be buried.
+        """
+        places = draws.uniform([count], maxval=self.trained_count, dtype=tf.int32, shared=True)
+        return tf.gather(self._trained_rows, places)
 
     def freeze(self) -> tf.Variable:
         """Look the catalogue's vectors up from now on, as serving does: a history then costs no pass through the tower.

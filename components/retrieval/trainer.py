@@ -114,16 +114,18 @@ def _positives(context: TrainingContext, windows: bool) -> tf.data.Dataset:
     label = names.LABEL_PREFIX + context.config.positive_task
     weight = names.WEIGHT_PREFIX + context.config.positive_task
     shown = [names.PROPENSITY] if context.config.samples.impressions is not None else []
-    keep = [*context.query_keys(), "item_row", names.WINDOW_END, label, weight, *shown]
+    keep = [*context.query_keys(), "item_row", names.WINDOW, label, weight, *shown]
 
     def only_positives(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         wanted = block[label][:, 0] > 0
         if windows:
-            wanted &= block[names.WINDOW_END] > 0
+            wanted &= block[names.WINDOW][:, 0] > 0
         chosen = tf.where(wanted)[:, 0]
         kept = {name: tf.gather(value, chosen) for name, value in block.items()}
         kept["weight"] = kept.pop(weight)
-        del kept[label], kept[names.WINDOW_END]
+        del kept[label]
+        if not windows:
+            del kept[names.WINDOW]
         return kept
 
     return context.blocks(context.train_files, keep, shuffled=True).map(only_positives)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.config import PipelineConfig
-from components.samples.build import Catalogue, UserGroup
+from components.samples.build import NO_WINDOW, Catalogue, UserGroup
 from components.samples.plan import SamplePlan
 from components.schema.arrow_bytes import from_bytes, to_bytes
 from components.schema.catalogue import read_items, read_users
@@ -96,7 +96,7 @@ class _WriteGroup(beam.DoFn):
         for code, split in enumerate(SPLITS):
             wanted = moments.split == code
             if split == "train" and self._config.samples.train_on == "windows":
-                wanted &= moments.window_end
+                wanted &= moments.window != NO_WINDOW
             chosen = moments.take(np.flatnonzero(wanted))
             if len(chosen.row):
                 name = f"data_tfrecord-{number:05d}-of-{self._plan.bucket_count:05d}.gz"

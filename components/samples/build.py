@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from components.schema import samples as names
 from components.schema.events import CONTEXT_PREFIX, MS_PER_DAY
 
 ROWS_PER_BATCH = 16_384
+NO_WINDOW = -1
 COMPARE = {">=": np.greater_equal, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal, ">": np.greater, "<": np.less}
 
 
@@ -38,18 +40,19 @@ class Moments:
       split: int8 [n].
       labels: each task → float32 [n], NaN where it was not observed.
       weight: float32 [n].
-      window_end: bool [n]; of the training positives, those whose histories hold all the others.
+      window: int64 [n]; for some of the training positives, whose histories hold all the others: the first event of the past
+        that is learnt from them; ``NO_WINDOW`` for the others.
     """
 
     row: NDArray[np.int64]
     split: NDArray[np.int8]
     labels: dict[str, NDArray[np.float32]]
     weight: NDArray[np.float32]
-    window_end: NDArray[np.bool_]
+    window: NDArray[np.int64]
 
     def take(self, chosen: NDArray[np.int64]) -> "Moments":
         labels = {name: label[chosen] for name, label in self.labels.items()}
-        return Moments(self.row[chosen], self.split[chosen], labels, self.weight[chosen], self.window_end[chosen])
+        return Moments(self.row[chosen], self.split[chosen], labels, self.weight[chosen], self.window[chosen])
 
 
 class UserGroup:
@@ -87,28 +90,42 @@ class UserGroup:
         labels = self._labels(rows)
         split = self._split(rows)
         weight = np.ones(len(rows), np.float32)
-        window_end = self._window_end(rows, (labels[self._config.positive_task] > 0) & (split == TRAIN))
+        window = self._windows(rows, (labels[self._config.positive_task] > 0) & (split == TRAIN))
         share = self._config.samples.impression_keep_share
         if impressions is not None and share < 1:
             rng = np.random.default_rng((self._config.samples.seed, len(rows)))
             idle = np.all([~(label > 0) for label in labels.values()], axis=0) & (split == TRAIN)
             weight[idle] = 1 / share
             kept = np.flatnonzero(~idle | (rng.random(len(rows)) < share))
-            return Moments(rows, split, labels, weight, window_end).take(kept)
-        return Moments(rows, split, labels, weight, window_end)
+            return Moments(rows, split, labels, weight, window).take(kept)
+        return Moments(rows, split, labels, weight, window)
 
-    def _window_end(self, rows: NDArray[np.int64], positive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Of a user's positives the last, and every one that is neither that nor in the history of the next such one."""
+    def _windows(self, rows: NDArray[np.int64], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """``Moments.window``: each user's past, cut from its last positive back into pieces of a history and the item after it.
+
+        Of each piece the last positive is learnt from, with the positives among the events of the piece before it, and so are
+        those of the same moment, which are in nobody's history: they alone.
+        """
+        window, alone = np.full(len(rows), NO_WINDOW), len(self.past_rows)
         places = np.flatnonzero(positive)
-        user = self.user[rows[places]]
-        from_last = np.searchsorted(user, user, side="right") - 1 - np.arange(len(places))
-        ends = np.zeros(len(rows), bool)
-        ends[places[from_last % (self._config.samples.history_length + 1) == 0]] = True
-        return ends
+        user, moment = self.user[rows[places]], self.timestamp_ms[rows[places]]
+        if self.dealt is not None:  # histories without an order: nothing in them came before anything else
+            window[places] = alone
+            return window
+        at = self.past.as_of(user, moment, self._config.samples.history_length).history_end
+        last = at[np.searchsorted(user, user, side="right") - 1]
+        length = self._config.samples.history_length + 1
+        piece = (last - at) // length
+        is_end = np.append((np.diff(user) != 0) | (np.diff(piece) != 0), True)[: len(places)]
+        end = np.flatnonzero(is_end)[np.cumsum(is_end) - is_end]  # of each one's piece
+        begin = np.maximum(last - (piece + 1) * length + 1, 0)
+        window[places] = np.where(is_end, begin, np.where(at == at[end], alone, NO_WINDOW))
+        return window
 
     def _labels(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         tasks = self._config.dataset.tasks
-        own = {name: self._label(rows, task) for name, task in tasks.items()}
+        joined = self._config.samples.impressions is not None
+        own = {name: self._label(rows, task, joined=joined) for name, task in tasks.items()}
 
         def with_first(name: str) -> NDArray[np.float32]:
             """A task that comes after another has happened only where both have."""
@@ -117,8 +134,12 @@ class UserGroup:
 
         return {name: with_first(name) for name in tasks}
 
-    def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
-        if task.event is not None and self._config.samples.impressions is not None:
+    def _label(self, rows: NDArray[np.int64], task: TaskConfig, *, joined: bool) -> NDArray[np.float32]:
+        """
+        Args:
+          joined: the rows are impressions, and what became of them are other events.
+        """
+        if task.event is not None and joined:
             found, value = self._outcome(rows, task.event)
         else:
             code = self._plan.types.index(task.event) if task.event in self._plan.types else None
@@ -181,12 +202,13 @@ class UserGroup:
     def _batch(self, moments: Moments, rng: np.random.Generator) -> pa.RecordBatch:
         rows = moments.row
         if self.dealt is None:
-            columns = self._query_columns(self.user[rows], self.timestamp_ms[rows], rows)
+            moment, without = self.timestamp_ms[rows], None
         else:  # each item is told from all others, as if they had no order
-            moment = np.full(len(rows), self._plan.last_timestamp_ms + 1)
-            columns = self._query_columns(self.user[rows], moment, rows, without=self.item[rows])
+            moment, without = np.full(len(rows), self._plan.last_timestamp_ms + 1), self.item[rows]
+        values = self.past.as_of(self.user[rows], moment, self._config.samples.history_length)
+        columns = self._query_columns(self.user[rows], moment, values, rows, without)
         columns[names.ITEM_ID] = _single(self._item_ids(self.item[rows]))
-        columns[names.WINDOW_END] = _single(pa.array(moments.window_end.astype(np.int64)))
+        columns[names.WINDOW] = self._window(values, moments.window)
         # Moments stay moments, not ages at the request: the models are told one thing of an item for all requests.
         for name, feature in self._config.dataset.item_features.items():
             columns[name] = _feature(self._catalogue.items.column(name), pa.array(self.item[rows]), feature.kind, until=None)
@@ -211,7 +233,8 @@ class UserGroup:
         users = np.arange(len(self.user_ids))
         moment = np.full(len(users), self._plan.last_timestamp_ms + 1)
         last_row = np.searchsorted(self.user, users, side="right") - 1
-        columns = self._query_columns(users, moment, last_row)
+        values = self.past.as_of(users, moment, self._config.samples.history_length)
+        columns = self._query_columns(users, moment, values, last_row)
         empty: dict[str, pa.Array] = {
             "string": pa.array([""] * len(users)),
             "float": pa.array(np.zeros(len(users), np.float32)),
@@ -227,11 +250,11 @@ class UserGroup:
         self,
         user: NDArray[np.int64],
         moment: NDArray[np.int64],
+        values: UserValues,
         context_row: NDArray[np.int64],
         without: NDArray[np.integer] | None = None,
     ) -> dict[str, pa.Array]:
         """What is known of each user at each moment; ``without``: an item for each that its history must not hold."""
-        values = self.past.as_of(user, moment, self._config.samples.history_length)
         user_ids = self.user_ids.take(pa.array(user))
         columns: dict[str, pa.Array] = {
             names.USER_ID: _single(user_ids),
@@ -285,6 +308,23 @@ class UserGroup:
             names.HISTORY_AGE: pa.ListArray.from_arrays(starts, pa.array(age_s.astype(np.float32))),
             names.HISTORY_VALUE: pa.ListArray.from_arrays(starts, pa.array(np.nan_to_num(self.value[rows]))),
         }
+
+    def _window(self, values: UserValues, window: NDArray[np.int64]) -> pa.ListArray:
+        """``names.WINDOW`` of each moment."""
+        is_end = window != NO_WINDOW
+        length = np.where(is_end, values.history_end - values.history_start, 0)
+        offsets = np.concatenate([[0], np.cumsum(1 + length)])
+        place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], 1 + length)  # 0 for the item of the moment itself
+        past = np.repeat(values.history_end, 1 + length) - place  # most recent first
+        learnt = (past >= np.repeat(window, 1 + length)) & self._past_positive[past]
+        wanted = np.where(place == 0, np.repeat(is_end, 1 + length), learnt)
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(wanted.astype(np.int64)))
+
+    @cached_property
+    def _past_positive(self) -> NDArray[np.bool_]:
+        """bool [m + 1]; the events of the past that are what recall is to find, and one place more."""
+        task = self._config.dataset.tasks[self._config.positive_task]
+        return np.append(self._label(self.past_rows, task, joined=False) > 0, False)
 
     def _negatives(self, count: int, rng: np.random.Generator) -> dict[str, pa.Array]:
         each = self._config.samples.negatives

@@ -4,9 +4,9 @@ Names by prefix: ``history_*`` lists of the same length, most recent first; ``us
 of the request; ``label_<task>`` and ``weight_<task>``, the weight 0 where the task was not observed; ``negative_*``
 lists of drawn negatives. Where negatives are drawn, the label of a task that only asks whether the event happened is a
 list: 1 for the item, then 0 for each negative. ``propensity`` is the probability with which the item was
-shown, 1 where the log does not say it. ``window_end`` is 1 for those of a user's positives in training that, with
-their histories, hold each of the others once: what a model of sequences learns from. User and item features keep their
-configured names.
+shown, 1 where the log does not say it. ``window`` says what a model of sequences learns from a sample, so that it learns
+each of a user's positives in training once: a list, 1 first where it learns the item, then 1 for each place of the history
+whose item it learns as what came next there; of most samples 0 alone. User and item features keep their configured names.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ USER_IDLE = "user_idle_s"
 COUNT_PREFIX = "user_count_"
 LABEL_PREFIX, WEIGHT_PREFIX = "label_", "weight_"
 NEGATIVE_ITEM, NEGATIVE_PROB = "negative_item_id", "negative_prob"
-POSITION, PROPENSITY, WINDOW_END = "position", "propensity", "window_end"
+POSITION, PROPENSITY, WINDOW = "position", "propensity", "window"
 RECALL_EMBEDDING = "recall_embedding"  # not in samples: recall's vector of the request, which the ranker reads too
 SPLITS = ("train", "eval", "test")
 
@@ -48,7 +48,7 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     for name in config.dataset.tasks:
         spec[LABEL_PREFIX + name] = ("float", not has_drawn_negatives(config, name))
         spec[WEIGHT_PREFIX + name] = ("float", True)
-    spec[WINDOW_END] = ("int64", True)
+    spec[WINDOW] = ("int64", False)
     if config.samples.impressions is None:
         spec |= {NEGATIVE_ITEM: ("string", False), NEGATIVE_PROB: ("float", False)}
     else:

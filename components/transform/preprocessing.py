@@ -21,7 +21,7 @@ VOCABULARY_SIZE = {FeatureKind.ID: 1_000_000, FeatureKind.CATEGORICAL: 10_000, F
                    FeatureKind.TEXT: 20_000}  # fmt: skip
 MIN_COUNT = {FeatureKind.ID: 2, FeatureKind.TEXT: 5}
 STANDARD_BOUND = 5.0
-PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.WINDOW_END, names.POSITION, names.PROPENSITY,
+PASSED_ON = {names.USER_ID, names.ITEM_ID, names.TIMESTAMP, names.POSITION, names.PROPENSITY,
              CONTEXT_PREFIX + "hour", CONTEXT_PREFIX + "weekday"}  # fmt: skip
 AGE_BUCKETS = 34  # 2 ** 33 s are 272 years
 
@@ -49,6 +49,8 @@ def preprocessing_fn(inputs: dict, custom_config: dict) -> dict:
             outputs[name] = age_bucket(_padded(value, config.samples.history_length, -1.0))
         elif name == names.HISTORY_VALUE:
             outputs[name] = _padded(value, config.samples.history_length, 0.0)
+        elif name == names.WINDOW:
+            outputs[name] = _padded(value, 1 + config.samples.history_length, tf.constant(0, tf.int64))
         elif name == names.USER_IDLE:
             outputs[name] = age_bucket(_one(value))
         elif name.startswith(names.COUNT_PREFIX):

@@ -5,7 +5,9 @@ import tf_keras as keras
 
 from components.config.rankers import DienSettings
 from components.models.features import dense_stack
+from components.models.items import PAD
 from components.models.rankers.inputs import Batch, RankerParts
+from components.models.replicas import total
 
 
 class Dien(keras.layers.Layer):
@@ -34,7 +36,7 @@ class Dien(keras.layers.Layer):
         past = self._narrow(batch.history)[:, ::-1]
         interests = self._extract(past, present)[:, :, 0]
         if training and self._auxiliary_weight:
-            self.add_loss(self._auxiliary_weight * next_item_loss(interests, past, present[..., 0]))
+            self.add_loss(self._auxiliary_weight * next_item_loss(interests, past, batch.past[:, ::-1]))
         asked = tf.matmul(interests, self._match(self._narrow(batch.candidates)), transpose_b=True)
         attention = tf.nn.softmax(asked + (present - 1) * 1e9, axis=1) * present
         evolved = self._evolve(interests, attention)[:, -1]
@@ -74,19 +76,22 @@ class Augru(keras.layers.Layer):
         return (1 - update) * state + update * new
 
 
-def next_item_loss(interests: tf.Tensor, items: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+def next_item_loss(interests: tf.Tensor, items: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """The auxiliary loss (Zhou et al. 2019, eq. 6), a mean over the steps that there are.
 
     −(log σ(h_t · e[t + 1]) + log(1 − σ(h_t · ê[t + 1]))), where ê, the item that did not follow, is the next item of
-    another request of the batch: items are drawn as often as they are had, without a table of them in the step.
+    another request of the batch, if it is another item: items are drawn as often as they are had, without a table of them
+    in the step. Where the batch is spread over replicas, this is one's share, and ê is of the same replica.
 
     Args:
-      interests: [batch, length, width], oldest first; items: the same, the vectors that were read; present: [batch, length].
+      interests: [batch, length, width], oldest first; items: the same, the vectors that were read; rows: int32
+        [batch, length], of which items, ``PAD`` where there is none.
     """
-    state, following = interests[:, :-1], items[:, 1:]
-    positive = tf.reduce_sum(state * following, axis=-1)
-    negative = tf.reduce_sum(state * tf.roll(following, 1, axis=0), axis=-1)
-    counts = present[:, :-1] * present[:, 1:]
-    compared = counts * tf.roll(present[:, 1:], 1, axis=0)
-    total = tf.reduce_sum(counts * tf.nn.softplus(-positive)) + tf.reduce_sum(compared * tf.nn.softplus(negative))
-    return total / tf.maximum(tf.reduce_sum(counts), 1.0)
+    state, following, following_row = interests[:, :-1], items[:, 1:], rows[:, 1:]
+    other, other_row = tf.roll(following, 1, axis=0), tf.roll(following_row, 1, axis=0)
+    told = (rows[:, :-1] != PAD) & (following_row != PAD)
+    told_apart = told & (other_row != PAD) & (other_row != following_row)
+    of_next = tf.boolean_mask(tf.nn.softplus(-tf.reduce_sum(state * following, axis=-1)), told)
+    of_other = tf.boolean_mask(tf.nn.softplus(tf.reduce_sum(state * other, axis=-1)), told_apart)
+    steps = total(tf.reduce_sum(tf.cast(told, tf.float32)))
+    return (tf.reduce_sum(of_next) + tf.reduce_sum(of_other)) / tf.maximum(steps, 1.0)

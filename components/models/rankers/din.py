@@ -12,7 +12,8 @@ class Din(keras.layers.Layer):
     """Deep interest network (Zhou et al. 2018), [batch, n, hidden[-1]].
 
     The user's vector is one for each candidate: v_U(A) = Σ_j a(e_j, v_A) e_j (eq. 3), with the weights of
-    ``LocalActivation``; it joins all the rest before the dense layers. Cost per candidate:
+    ``LocalActivation``; it joins all the rest before the dense layers. These have ReLUs, where the paper has Dice, and
+    there is none of its mini-batch aware regularisation (section 5.2). Cost per candidate:
     length · width · attention_hidden[0] for the attention, and the dense layers.
     """
 

@@ -5,7 +5,7 @@ import tf_keras as keras
 
 from components.config.rankers import MfSettings, NeuMfSettings
 from components.models.features import FeatureVectors, dense_stack
-from components.models.rankers.inputs import Batch, RankerParts, id_embedding, masked_mean, per_distinct
+from components.models.rankers.inputs import Batch, RankerParts, id_embedding, masked_mean
 
 
 class Factors(keras.layers.Layer):
@@ -17,18 +17,17 @@ class Factors(keras.layers.Layer):
 
     def __init__(self, parts: RankerParts, width: int, name: str) -> None:
         super().__init__(name=name)
-        self._table = parts.table
         slots = tuple(slot for slot in parts.query_slots if slot.kind == "id")
         self._users = FeatureVectors(slots, width) if slots else None
         self._past = id_embedding(parts.table, width, "history_id")
         self._items = id_embedding(parts.table, width, "item_id")
 
     def call(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        items = per_distinct(batch.rows, lambda rows: self._items(self._table.id_rows(rows)))
+        items = batch.candidate_items.vectors(lambda rows, id_rows: self._items(id_rows))
         if self._users is not None:
             user = tf.add_n(self._users.vectors(batch.features))
         else:
-            past = per_distinct(batch.past, lambda rows: self._past(self._table.id_rows(rows)))
+            past = batch.past_items.vectors(lambda rows, id_rows: self._past(id_rows))
             user = masked_mean(past, batch.present)
         return user[:, tf.newaxis], items
 
@@ -42,7 +41,7 @@ class Mf(keras.layers.Layer):
 
     def __init__(self, parts: RankerParts, dim: int, settings: MfSettings) -> None:
         super().__init__(name=settings.name)
-        self._table, self._dim, self._tasks = parts.table, dim, len(parts.tasks)
+        self._dim, self._tasks = dim, len(parts.tasks)
         self._factors = Factors(parts, dim * len(parts.tasks), "factors")
         self._bias = keras.layers.Embedding(
             parts.table.count + 1, len(parts.tasks), embeddings_initializer="zeros", name="bias"
@@ -52,7 +51,8 @@ class Mf(keras.layers.Layer):
         user, items = self._factors(batch)
         product = user * items
         by_task = tf.reshape(product, [*tf.unstack(tf.shape(product)[:2]), self._tasks, self._dim])
-        return self._bias(self._table.id_rows(batch.rows)) + tf.reduce_sum(by_task, axis=-1)
+        bias = batch.candidate_items.vectors(lambda rows, id_rows: self._bias(id_rows))
+        return bias + tf.reduce_sum(by_task, axis=-1)
 
 
 class NeuMf(keras.layers.Layer):

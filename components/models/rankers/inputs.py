@@ -6,7 +6,7 @@ or all of them side by side. Weights of parts that it never asks for are never m
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import tensorflow as tf
 import tf_keras as keras
@@ -53,22 +53,51 @@ class RankerInputs(keras.layers.Layer):
         self.item_widths = [dim, *self.items.widths]
         self._frozen: tf.Variable | None = None
 
-    def item_vectors(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """float32 [batch, n, width] from int32 [batch, n]: id and features side by side."""
+    def item_vectors(self, items: "Items") -> tf.Tensor:
+        """float32 [batch, n, width]: id and features side by side."""
         if self._frozen is not None:
-            return self.parts.table.at(rows, self._frozen)
-        return per_distinct(rows, partial(self._side_by_side, training=training))
+            return self.parts.table.at(items.rows, self._frozen)
+        return items.vectors(self._side_by_side)
 
     def freeze(self) -> None:
         """Look the vectors up from now on, as serving does: a candidate then costs one lookup and not one for each feature."""
-        self._frozen = tf.Variable(of_rows(self.parts.table.count + 1, self._side_by_side), trainable=False, name="frozen")
 
-    def _side_by_side(self, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
-        table = self.parts.table
-        id_rows = table.id_rows(rows)
-        if training and self.parts.id_dropout:
-            id_rows = hidden(id_rows, self.parts.id_dropout)
-        return tf.concat([self.ids(id_rows), *self.items.vectors(table.features(rows))], axis=-1)
+        def known(rows: tf.Tensor) -> tf.Tensor:
+            return self._side_by_side(rows, self.parts.table.id_rows(rows))
+
+        self._frozen = tf.Variable(of_rows(self.parts.table.count + 1, known), trainable=False, name="frozen")
+
+    def _side_by_side(self, rows: tf.Tensor, id_rows: tf.Tensor) -> tf.Tensor:
+        return tf.concat([self.ids(id_rows), *self.items.vectors(self.parts.table.features(rows))], axis=-1)
+
+
+class Items:
+    """Items of a batch, each looked up once however often it stands there.
+
+    In training a share of them is without its id, for all who ask: what one part of a ranker must do without is not to be
+    read by another part.
+
+    Args:
+      rows: int32 [batch, n].
+      id_dropout: the share.
+    """
+
+    def __init__(self, table: ItemTable, rows: tf.Tensor, id_dropout: float = 0.0) -> None:
+        self._table, self.rows, self._id_dropout = table, rows, id_dropout
+
+    def vectors(self, vectors_of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """[batch, n, width]: ``vectors_of`` int32 [m] rows and int32 [m] rows of an id embedding → [m, width]."""
+        distinct, id_rows, place = self._distinct
+        vectors = vectors_of(distinct, id_rows)
+        made = tf.reshape(tf.gather(vectors, place), tf.concat([tf.shape(self.rows), [vectors.shape[-1]]], axis=0))
+        made.set_shape([None, None, vectors.shape[-1]])
+        return made
+
+    @cached_property
+    def _distinct(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        distinct, place = tf.unique(tf.reshape(self.rows, [-1]))
+        id_rows = self._table.id_rows(distinct)
+        return distinct, hidden(id_rows, self._id_dropout) if self._id_dropout else id_rows, place
 
 
 class Batch:
@@ -78,18 +107,20 @@ class Batch:
       features: a request's features, ``history_row`` int32 [B, L], most recent first, ``timestamp_ms`` int64 [B] and
         ``recall_embedding`` float32 [B, recall's width].
       rows: int32 [B, n]; the candidates.
+
+    Attributes:
+      past: int32 [B, L]; the rows of the history, ``PAD`` where there is none.
+      candidate_items, past_items: the items of both.
     """
 
     def __init__(
         self, inputs: RankerInputs, counters: ItemCounters, features: Features, rows: tf.Tensor, training: bool = False
     ) -> None:
         self._inputs, self._counters = inputs, counters
-        self.features, self.rows, self._training = features, rows, training
-
-    @property
-    def past(self) -> tf.Tensor:
-        """int32 [B, L]; the rows of the history, ``PAD`` where there is none."""
-        return self.features["history_row"]
+        self.features, self.rows = features, rows
+        self.past: tf.Tensor = features["history_row"]
+        table, id_dropout = inputs.parts.table, inputs.parts.id_dropout if training else 0.0
+        self.candidate_items, self.past_items = Items(table, rows, id_dropout), Items(table, self.past, id_dropout)
 
     @cached_property
     def present(self) -> tf.Tensor:
@@ -99,12 +130,12 @@ class Batch:
     @cached_property
     def candidates(self) -> tf.Tensor:
         """[B, n, D]."""
-        return self._inputs.item_vectors(self.rows, self._training)
+        return self._inputs.item_vectors(self.candidate_items)
 
     @cached_property
     def history(self) -> tf.Tensor:
         """[B, L, D], most recent first; where ``present`` is 0, the vector of an unknown item."""
-        return self._inputs.item_vectors(self.past, self._training)
+        return self._inputs.item_vectors(self.past_items)
 
     @cached_property
     def pooled(self) -> list[tf.Tensor]:
@@ -184,17 +215,8 @@ class Batch:
         return tf.repeat(of_request[:, tf.newaxis], tf.shape(self.rows)[1], axis=1)
 
 
-def per_distinct(rows: tf.Tensor, vectors_of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """[batch, n, width]: ``vectors_of`` int32 [m] → [m, width], asked once for each distinct one of ``rows`` [batch, n]."""
-    distinct, place = tf.unique(tf.reshape(rows, [-1]))
-    vectors = vectors_of(distinct)
-    made = tf.reshape(tf.gather(vectors, place), tf.concat([tf.shape(rows), [vectors.shape[-1]]], axis=0))
-    made.set_shape([None, None, vectors.shape[-1]])
-    return made
-
-
 def id_embedding(table: ItemTable, dim: int, name: str) -> keras.layers.Embedding:
-    """An embedding to be read at ``table.id_rows``."""
+    """An embedding to be read at the rows that ``Items`` gives for ids."""
     initializer = keras.initializers.RandomNormal(stddev=0.05)
     return keras.layers.Embedding(table.count + 1, dim, embeddings_initializer=initializer, name=name)
 

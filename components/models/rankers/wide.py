@@ -6,7 +6,7 @@ import tf_keras as keras
 from components.config.rankers import DeepFmSettings, WideDeepSettings
 from components.models.features import FeatureVectors, dense_stack
 from components.models.items import PAD
-from components.models.rankers.inputs import Batch, RankerParts, per_distinct
+from components.models.rankers.inputs import Batch, RankerParts
 
 MIX = 0x2545F4914F6CDD1D  # odd: multiplying by it loses nothing, and spreads neighbours over the high bits
 
@@ -23,12 +23,12 @@ class FirstOrder(keras.layers.Layer):
         self._numbers = keras.layers.Dense(width, name="numbers")
 
     def call(self, batch: Batch) -> tf.Tensor:
-        of_items = per_distinct(batch.rows, self._of_items)
+        of_items = batch.candidate_items.vectors(self._of_items)
         of_request = tf.add_n(self._query.vectors(batch.features))[:, tf.newaxis]
         return of_request + of_items + self._numbers(batch.numbers)
 
-    def _of_items(self, rows: tf.Tensor) -> tf.Tensor:
-        return tf.add_n([self._ids(self._table.id_rows(rows)), *self._items.vectors(self._table.features(rows))])
+    def _of_items(self, rows: tf.Tensor, id_rows: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([self._ids(id_rows), *self._items.vectors(self._table.features(rows))])
 
 
 class HistoryCrosses(keras.layers.Layer):
@@ -58,7 +58,8 @@ class HistoryCrosses(keras.layers.Layer):
 class WideDeep(keras.layers.Layer):
     """Wide & Deep (Cheng et al. 2016, eq. 3): w_wide · [x, φ(x)] beside a deep network, both read by one head.
 
-    [batch, n, 2 · num_tasks + hidden[-1]]. Cost per candidate: a look-up per item of the history, and the deep network.
+    [batch, n, 2 · num_tasks + hidden[-1]]. Heads that share layers put the wide part through them, too; with ``single`` ones it
+    stays linear. Cost per candidate: a look-up per item of the history, and the deep network.
     """
 
     def __init__(self, parts: RankerParts, dim: int, settings: WideDeepSettings) -> None:
@@ -75,7 +76,8 @@ class WideDeep(keras.layers.Layer):
 class DeepFm(keras.layers.Layer):
     """DeepFM (Guo et al. 2017, eq. 1): a factorisation machine and a deep network over the same embeddings.
 
-    [batch, n, num_tasks + 1 + hidden[-1]]: first-order terms, the second-order term, and the deep part.
+    [batch, n, num_tasks + 1 + hidden[-1]]: first-order terms, the second-order term, and the deep part. Only ``single`` heads
+    add the three up as the paper does; others put them through layers of their own.
     """
 
     def __init__(self, parts: RankerParts, dim: int, settings: DeepFmSettings) -> None:

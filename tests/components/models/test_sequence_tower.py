@@ -46,6 +46,7 @@ def samples(histories: list[list[int]], items: list[int]) -> dict[str, tf.Tensor
         "group": tf.range(len(items), dtype=tf.int64) % 3,
         "item_row": tf.constant(items, tf.int32),
         "weight": tf.ones(len(items)),
+        "window": tf.ones([len(items), 1 + width], tf.int64),
     }
 
 
@@ -56,6 +57,13 @@ def test_each_place_is_to_find_what_came_next(tower: SequenceTower) -> None:
     assert pairs.weight.numpy().tolist() == [1.0] * 7
     assert pairs.sample.numpy().tolist() == [0, 0, 0, 0, 1, 1, 2]
     assert pairs.place.numpy().tolist() == [0, 1, 2, 3, 0, 1, 0]  # from where the history had been gone through
+
+
+def test_only_what_the_window_names_is_learnt(tower: SequenceTower) -> None:
+    """Of the history the second event alone, as where the others are no positives."""
+    pairs = tower.training_pairs({**samples([[5, 3, 4]], [7]), "window": tf.constant([[1, 0, 1, 0]], tf.int64)})
+    assert pairs.rows.numpy().tolist() == [7, 3]
+    assert pairs.place.numpy().tolist() == [0, 2]
 
 
 def test_unknown_items_are_not_learnt(tower: SequenceTower) -> None:

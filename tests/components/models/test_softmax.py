@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,9 +7,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import RetrievalConfig
+from components.models.binary import GeneralizedBinary
 from components.models.items import PAD, ItemFacts, ItemTable
 from components.models.pairs import Pairs
-from components.models.softmax import FullSoftmax, MixedSoftmax, SampledSoftmax, sum_of_losses
+from components.models.softmax import FullSoftmax, MixedSoftmax, SampledSoftmax, _told_apart, sum_of_losses
 from components.models.towers import ItemTower
 
 DIM = 4
@@ -20,14 +22,10 @@ def _seeded() -> None:
     keras.utils.set_random_seed(7)
 
 
-def tower(count: int) -> ItemTower:
-    return ItemTower(
-        ItemTable(ItemFacts([f"i{row}" for row in range(count)], (), {}, np.ones(count, bool))),
-        DIM,
-        (),
-        id_dropout=0.0,
-        dropout=0.0,
-    )
+def tower(count: int, *, new: int = 0) -> ItemTower:
+    """Of ``count`` items that were trained, and of ``new`` ones after them."""
+    ids, trained = [f"i{row}" for row in range(count + new)], np.arange(count + new) < count
+    return ItemTower(ItemTable(ItemFacts(ids, (), {}, trained)), DIM, (), id_dropout=0.0, dropout=0.0)
 
 
 @pytest.fixture
@@ -73,7 +71,7 @@ def test_the_full_softmax_s_gradients_are_those_of_its_formula(pairs: Pairs, at_
         return tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(ROWS, scores) * WEIGHT)
 
     def fused(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-        return sum_of_losses(pairs._replace(queries=queries), vectors, at_once)
+        return sum_of_losses(pairs._replace(queries=queries), vectors, np.ones(5, bool), at_once)
 
     made, expected = (_gradients(function, pairs.queries, vectors) for function in (fused, plain))
     for one, other in zip(made, expected, strict=True):
@@ -107,6 +105,34 @@ def test_the_hardest_negatives_are_those_that_score_best(pairs: Pairs) -> None:
     losses = np.log(np.exp(own) + k * np.exp(scores.max(axis=1))) - own
     settings = RetrievalConfig(loss="sampled", loss_negatives=1_000, loss_hardest=k)
     assert float(SampledSoftmax(items, tf.zeros(6), settings)(pairs)) == pytest.approx((losses * WEIGHT).sum() / 1.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "settings"),
+    [
+        (FullSoftmax, {}),
+        (SampledSoftmax, {"loss": "sampled", "loss_negatives": 5_000}),
+        (MixedSoftmax, {"loss": "mixed", "loss_negatives": 5_000}),
+        (GeneralizedBinary, {"loss": "gbce", "loss_negatives": 5_000}),
+    ],
+)
+def test_items_that_nobody_had_are_not_pushed_away(pairs: Pairs, loss: Any, settings: dict[str, Any]) -> None:
+    """They share one vector, which no pair's own item ever pulls: any gradient would be that of negatives."""
+    items = tower(3, new=2)
+    items(tf.range(5))
+    with tf.GradientTape() as tape:
+        made = loss(items, tf.fill([6], 0.2), RetrievalConfig(**settings))(pairs)
+    gradient = tf.convert_to_tensor(tape.gradient(made, items.trainable_weights[0]))
+    assert np.abs(gradient[1]).min() > 0
+    np.testing.assert_array_equal(gradient[0], np.zeros(DIM))
+
+
+def test_the_hardest_of_mixed_negatives_are_chosen_without_the_correction(pairs: Pairs) -> None:
+    """Recall knows no correction: an item that is rare and far away is not hard."""
+    rows, scores, log_chance = tf.constant([1, 3, 4]), tf.constant([[0.0, 3.0, 2.0]] * 3), tf.constant([-20.0, -1.0, -1.5])
+    made = _told_apart(pairs, tf.zeros(3), rows, scores, 2, log_chance)
+    loss = np.log(1 + np.exp(3.0 + 1.0) + np.exp(2.0 + 1.5))
+    assert float(made) == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_mixed_softmax_by_hand(pairs: Pairs) -> None:

@@ -242,7 +242,7 @@ def place(row: Row) -> tuple[Any, ...]:
 def assert_same(found: list[Row], wanted: list[Row]) -> None:
     assert len(found) == len(wanted)
     for ours, theirs in zip(sorted(found, key=place), sorted(wanted, key=place), strict=True):
-        assert set(ours) - {"negative_item_id", "negative_prob", "window_end"} == set(theirs)
+        assert set(ours) - {"negative_item_id", "negative_prob", "window"} == set(theirs)
         for name, value in theirs.items():
             assert ours[name] == (pytest.approx(value, rel=1e-6) if value and isinstance(value[0], float) else value), name
 
@@ -272,7 +272,7 @@ def test_the_future_changes_nothing(make: Callable) -> None:
     cut = [row for row in events if row["ms"] < middle]
 
     def features(made: Any) -> list[Row]:
-        later = {"split", "window_end", "negative_item_id", "negative_prob"}
+        later = {"split", "window", "negative_item_id", "negative_prob"}
         rows = sorted((row for row in made.all if row["timestamp_ms"][0] < middle), key=place)
         return [{name: value for name, value in row.items() if name not in later} for row in rows]
 
@@ -323,15 +323,36 @@ def regular_log(lengths: dict[str, int]) -> list[Row]:
     return [{**row, "request": "r", "slot": 1, "chance": None, "device": "ios"} for row in (*views, *others)]
 
 
+def learnt_from(row: Row) -> list[str]:
+    items = (*row["item_id"], *row["history_item_id"])
+    assert len(row["window"]) in (1, len(items))
+    return [item for item, wanted in zip(items, row["window"], strict=False) if wanted]
+
+
+def test_windows_teach_the_positives_among_other_events(make: Callable) -> None:
+    """Purchases between views: the last few are more than a history back, and two come at one moment."""
+    bought = {0, 1, 2 * LENGTH, 3 * LENGTH, 3 * LENGTH + 1}
+    log = regular_log({"u0": 3 * LENGTH + 2})
+    for number, row in enumerate(log[: 3 * LENGTH + 2]):
+        row["item"] = f"i{number}"
+        row["kind"] = "buy" if number in bought else "view"
+    log[3 * LENGTH + 1]["ms"] = log[3 * LENGTH]["ms"]
+    items = [{**ITEMS[1], "item": f"i{number}"} for number in range(3 * LENGTH + 2)]
+    dataset = {**DRAWN["dataset"], "tasks": {"buy": {"event": "buy"}}}
+    made = make({**DRAWN, "dataset": dataset, "samples": SAMPLES}, events=log, items=items, users=USERS)
+    learnt = [item for row in made.split("train") if row["user_id"] == ["u0"] for item in learnt_from(row)]
+    assert sorted(learnt) == sorted(f"i{number}" for number in bought)
+
+
 @pytest.mark.parametrize("train_on", ["events", "windows"])
 def test_windows_hold_each_training_event_once(make: Callable, train_on: str) -> None:
     lengths = {"u0": 1, "u1": LENGTH, "u2": LENGTH + 1, "u3": LENGTH + 2, "u4": 3 * (LENGTH + 1) + 1}
     samples = {**SAMPLES, "train_on": train_on}
     made = make({**DRAWN, "samples": samples}, events=regular_log(lengths), items=ITEMS, users=USERS)
     train = [row for row in made.split("train") if row["user_id"][0] in lengths]
-    ends = [row for row in train if row["window_end"] == [1]]
+    ends = [row for row in train if row["window"][0] == 1]
     assert len(train) == (len(ends) if train_on == "windows" else sum(lengths.values()))
     for user, length in lengths.items():
-        held = [item for row in ends if row["user_id"] == [user] for item in (*row["item_id"], *row["history_item_id"])]
+        held = [item for row in ends if row["user_id"] == [user] for item in learnt_from(row)]
         assert sorted(held) == sorted(f"i{number % 10}" for number in range(length))
     assert sum(row["user_id"] in lengths for row in made.interactions) == sum(lengths.values())

@@ -55,7 +55,7 @@ def test_features_where_negatives_are_drawn() -> None:
         "weight_like": ("float", True),
         "label_dwell": ("float", True),
         "weight_dwell": ("float", True),
-        "window_end": ("int64", True),
+        "window": ("int64", False),
         "negative_item_id": ("string", False),
         "negative_prob": ("float", False),
     }
@@ -68,7 +68,7 @@ def test_features_of_logged_impressions() -> None:
         **ITEM,
         "label_click": ("float", True),
         "weight_click": ("float", True),
-        "window_end": ("int64", True),
+        "window": ("int64", False),
         "position": ("int64", True),
         "propensity": ("float", True),
     }

@@ -84,9 +84,10 @@ def test_the_history_is_padded_and_cut_at_its_length(shop: Any) -> None:
 
 
 def test_ids_and_times_are_left_alone(shop: Any) -> None:
-    made = one(shop, user_id="ü1", item_id="i9", timestamp_ms=1_700_000_000_123, window_end=1)
+    made = one(shop, user_id="ü1", item_id="i9", timestamp_ms=1_700_000_000_123, window=[1, 0, 1])
     assert (made[names.USER_ID].decode(), made[names.ITEM_ID]) == ("ü1", b"i9")
-    assert (int(made[names.TIMESTAMP]), int(made[names.WINDOW_END])) == (1_700_000_000_123, 1)
+    assert int(made[names.TIMESTAMP]) == 1_700_000_000_123
+    assert made[names.WINDOW].tolist() == [1, 0, 1, 0]
 
 
 def test_labels_are_lists_where_negatives_are_drawn(shop: Any) -> None:

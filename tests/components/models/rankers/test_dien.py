@@ -1,10 +1,13 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.items import PAD
 from components.models.rankers.dien import Augru, next_item_loss
 
 
@@ -55,7 +58,7 @@ def test_the_next_item_is_told_from_that_of_another_request() -> None:
     # Two requests of three places, oldest first; the first request's first place is empty.
     interests = tf.constant([[[9.0], [2.0], [9.0]], [[1.0], [3.0], [9.0]]])
     items = tf.constant([[[9.0], [9.0], [0.5]], [[9.0], [-1.0], [0.25]]])
-    present = tf.constant([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    rows = tf.constant([[PAD, 4, 5], [6, 7, 8]])
     # Steps: of the first request 2 → 0.5, not 0.25; of the second 1 → −1, beside the other's second place, 9, and
     # 3 → 0.25, not 0.5. The last states have nothing to tell.
     expected = (
@@ -63,9 +66,36 @@ def test_the_next_item_is_told_from_that_of_another_request() -> None:
         - math.log(sigmoid(1 * -1)) - math.log(1 - sigmoid(1 * 9))
         - math.log(sigmoid(3 * 0.25)) - math.log(1 - sigmoid(3 * 0.5))
     ) / 3  # fmt: skip
-    assert next_item_loss(interests, items, present).numpy() == pytest.approx(expected, rel=1e-5)
+    assert next_item_loss(interests, items, rows).numpy() == pytest.approx(expected, rel=1e-5)
 
 
 def test_histories_of_one_item_have_no_next_one() -> None:
-    loss = next_item_loss(tf.ones([2, 3, 1]), tf.ones([2, 3, 1]), tf.constant([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
+    loss = next_item_loss(tf.ones([2, 3, 1]), tf.ones([2, 3, 1]), tf.constant([[PAD, PAD, 1], [PAD, PAD, PAD]]))
     assert loss.numpy() == 0
+
+
+def test_what_followed_is_not_told_from_itself() -> None:
+    loss = next_item_loss(tf.ones([2, 2, 1]), tf.ones([2, 2, 1]), tf.constant([[1, 3], [2, 3]]))
+    assert loss.numpy() == pytest.approx(-math.log(sigmoid(1)), rel=1e-5)
+
+
+def test_replicas_share_the_next_item_loss() -> None:
+    """In a process of its own, since a process decides once how many devices its processor is."""
+    script = """
+import tensorflow as tf
+from components.models.rankers.dien import next_item_loss
+
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+interests, items = (tf.random.stateless_normal([2, 3, 4], [5, which]) for which in range(2))
+rows = tf.constant([[1, 2, 3], [4, 5, 6]])
+# Each replica has the same two requests, so that all of them have the others that one process has.
+whole = next_item_loss(*(tf.concat([each, each], axis=0) for each in (interests, items, rows)))
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+shares = strategy.run(tf.function(lambda: next_item_loss(interests, items, rows)))
+print(float(whole), float(strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    whole, together = map(float, ran.stdout.split())
+    assert whole > 0
+    assert together == pytest.approx(whole, rel=1e-5)

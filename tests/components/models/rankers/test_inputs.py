@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.models.items import PAD
-from components.models.rankers.inputs import Batch, RankerInputs, RankerParts, masked_mean, per_distinct
+from components.models.rankers.inputs import Batch, Items, RankerInputs, RankerParts, masked_mean
 
 DIM = 4
 ROWS = [[0, 1, 2, 3], [3, PAD, 1, 0], [2, 2, 1, 0]]
@@ -56,8 +56,9 @@ def test_recall_is_not_known_where_it_has_learnt_from_the_outcomes(parts: Ranker
 def test_hidden_ids_are_those_of_unknown_items(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
     """While training alone; the features stay. Row 2 has no training event, row 3 and PAD are unknown."""
     inputs = RankerInputs(replace(parts, id_dropout=1 - 1e-7), DIM)
-    rows = tf.constant(ROWS)
-    whole, hidden = inputs.item_vectors(rows), inputs.item_vectors(rows, training=True)
+    whole, hidden = (
+        Batch(inputs, parts.counters, requests, tf.constant(ROWS), training).candidates for training in (False, True)
+    )
     unknown = np.broadcast_to(whole[1, 0, :DIM], (3, 4, DIM))
     np.testing.assert_array_equal(hidden[..., :DIM], unknown)
     np.testing.assert_array_equal(hidden[..., DIM:], whole[..., DIM:])
@@ -73,16 +74,24 @@ def test_frozen_vectors_are_those_that_were_learnt(parts: RankerParts, requests:
     np.testing.assert_array_equal(frozen.history, before[1])
 
 
-def test_each_distinct_row_is_asked_for_once() -> None:
+def test_each_distinct_row_is_asked_for_once(parts: RankerParts) -> None:
     asked = []
 
-    def squares(rows: tf.Tensor) -> tf.Tensor:
-        asked.append(rows.numpy().tolist())
+    def squares(rows: tf.Tensor, id_rows: tf.Tensor) -> tf.Tensor:
+        asked.append((rows.numpy().tolist(), id_rows.numpy().tolist()))
         return tf.cast(rows[:, tf.newaxis] ** 2, tf.float32)
 
-    made = per_distinct(tf.constant([[3, PAD], [3, 2]]), squares)
-    np.testing.assert_array_equal(made[..., 0], [[9, 1], [9, 4]])
-    assert asked == [[3, PAD, 2]]
+    made = Items(parts.table, tf.constant([[3, PAD], [3, 1]])).vectors(squares)
+    np.testing.assert_array_equal(made[..., 0], [[9, 1], [9, 1]])
+    assert asked == [([3, PAD, 1], [0, 0, 2])]
+
+
+def test_an_id_is_hidden_from_all_who_ask(parts: RankerParts) -> None:
+    items = Items(parts.table, tf.constant([[0, 1] * 20]), id_dropout=0.5)
+    seen: list[list[int]] = []
+    for _ in range(2):
+        items.vectors(lambda rows, id_rows: seen.append(id_rows.numpy().tolist()) or tf.zeros([tf.size(rows), 1]))
+    assert seen[0] == seen[1]
 
 
 def test_a_masked_mean_is_over_what_is_there() -> None:
