@@ -46,7 +46,7 @@ def of_lists(evaluation: Mapping[str, Any]) -> Systems:
 def of_predictions(evaluation: Mapping[str, Any]) -> Systems:
     """What the ranker's predictions of its only task are worth."""
     (judged,) = evaluation["prediction"].values()
-    return {RANKER: {metric: value for metric, value in judged.items() if metric != "curve"}}
+    return {RANKER: {metric: value for metric, value in judged.items() if isinstance(value, float)}}
 
 
 def of_lists_by_item(evaluation: Mapping[str, Any]) -> Systems:

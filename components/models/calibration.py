@@ -118,6 +118,12 @@ def fit_calibration(kind: str, logits: NDArray, labels: NDArray, weights: NDArra
     return FITS[kind](logits[observed], label, weights[observed])
 
 
+def is_large_enough(labels: NDArray) -> bool:
+    """Whether the observed samples [n] of a slice are enough for a map of their own."""
+    positives = int((labels > 0).sum())
+    return len(labels) >= LEAST_SLICE and min(positives, len(labels) - positives) >= LEAST_OUTCOMES
+
+
 def fit_sliced(
     kind: str, logits: NDArray, labels: NDArray, weights: NDArray, value: NDArray[np.int64] | None
 ) -> SlicedCalibration:
@@ -125,8 +131,6 @@ def fit_sliced(
     own: dict[int, Calibration] = {}
     for code in [] if value is None else np.unique(value).tolist():
         chosen = (value == code) & (weights > 0)
-        label = labels[chosen]
-        positives = int((label > 0).sum())
-        if len(label) >= LEAST_SLICE and min(positives, len(label) - positives) >= LEAST_OUTCOMES:
-            own[code] = fit_calibration(kind, logits[chosen], label, weights[chosen])
+        if is_large_enough(labels[chosen]):
+            own[code] = fit_calibration(kind, logits[chosen], labels[chosen], weights[chosen])
     return SlicedCalibration(own, fit_calibration(kind, logits, labels, weights))

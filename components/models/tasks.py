@@ -55,15 +55,20 @@ def predictions(logits: tf.Tensor, tasks: Sequence[Task], calibrations: Mapping[
     """Each task's prediction [batch, n]: a probability, or the value itself.
 
     The probability of a ``choice`` task compares with drawn negatives and is no rate: use it to order, not to count. That
-    of a task with ``after`` is the probability that both happen, pCTCVR; divided by the first one's it is pCVR.
+    of a task with ``after`` is the probability that both happen, pCTCVR; divided by the first one's it is pCVR. As each is
+    calibrated on its own, it is cut off at the first one's: both do not happen more often than one.
 
     Args:
       calibrations: by task, what makes a probability of its logit; σ for those that are not there.
     """
     of_task = dict(zip((task.name for task in tasks), tf.unstack(logits, num=len(tasks), axis=-1), strict=True))
-    return {
-        task.name: of_task[task.name]
-        if task.kind == "regression"
-        else calibrations.get(task.name, tf.sigmoid)(of_task[task.name])
-        for task in tasks
-    }
+    by_name = {task.name: task for task in tasks}
+
+    def predicted(task: Task) -> tf.Tensor:
+        if task.kind == "regression":
+            return of_task[task.name]
+        own = calibrations.get(task.name, tf.sigmoid)(of_task[task.name])
+        first = None if task.after is None else by_name[task.after]
+        return own if first is None or first.kind != task.kind else tf.minimum(own, predicted(first))
+
+    return {task.name: predicted(task) for task in tasks}

@@ -31,7 +31,18 @@ def calibration_blocks(evaluation: Json) -> list[Block]:
         for place, (task, found) in enumerate(prediction.items())
         if found["curve"]["mean_prob"]
     ]
-    return [Charts(curves, small=True)]
+    rows = [
+        [
+            Cell(f"{words.shortened(task)}, {value}" if len(prediction) > 1 else value, "strong"),
+            Cell(words.count(of_slice["sample_count"])),
+            *(Cell(words.decimal(of_slice[name])) for name in ("mean_prob", "observed_rate", "calibration_error")),
+        ]
+        for task, found in prediction.items()
+        for value, of_slice in found.get("calibration_by_slice", {}).items()  # runs of earlier versions have none
+    ]
+    columns = ["Slice", "Samples", "Mean prediction", "Observed rate", "Calibration error"]
+    tables = [Table.of("Calibration by slice", columns, rows, folded=True, limit=100)] if rows else []
+    return [Charts(curves, small=True), *tables]
 
 
 def training_blocks(record: RunRecord) -> list[Block]:

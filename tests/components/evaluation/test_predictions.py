@@ -41,6 +41,26 @@ def test_outcomes_are_judged_by_hand(tmp_path: Path) -> None:
     assert list(judged) == ["like"]
 
 
+def test_slices_that_are_large_enough_are_judged_on_their_own(tmp_path: Path) -> None:
+    """Of 600 samples of DE half are positive, of FR a third; 20 of JP are too few."""
+    count = {"DE": 600, "FR": 600, "JP": 20}
+    (tmp_path / "Split-test").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-test" / "data.gz"), "GZIP") as writer:
+        for country, of_country in count.items():
+            for place in range(of_country):
+                positive = float(place % (3 if country == "FR" else 2) == 0)
+                values = {"user_id": "u", "item_id": "i", "timestamp_ms": 1, "country": country}
+                labels = {"label_buy": [1.0, 0.0, 0.0], "label_like": positive, "weight_like": 1.0}
+                writer.write(serialized(CONFIG, sample(CONFIG, **values, **labels)))
+    config = CONFIG.model_copy(update={"ranking": CONFIG.ranking.model_copy(update={"calibration_slice": "country"})})
+    outcomes = Outcomes.read(config, tmp_path)
+    judged = outcomes.judge({"like": np.full(1220, 0.5, np.float32)})["like"]["calibration_by_slice"]
+    assert {value: found["sample_count"] for value, found in judged.items()} == {"DE": 600, "FR": 600}
+    assert judged["DE"]["calibration_error"] == pytest.approx(0.0)
+    assert judged["FR"]["calibration_error"] == pytest.approx(1 / 6)
+    assert judged["FR"]["observed_rate"] == pytest.approx(1 / 3)
+
+
 def test_no_more_samples_are_read_than_are_wanted(tmp_path: Path) -> None:
     write(tmp_path, SAMPLES)
     config = CONFIG.model_copy(update={"evaluation": CONFIG.evaluation.model_copy(update={"max_queries": 2})})

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -48,6 +50,27 @@ def samples(histories: list[list[int]], items: list[int]) -> dict[str, tf.Tensor
         "weight": tf.ones(len(items)),
         "window": tf.ones([len(items), 1 + width], tf.int64),
     }
+
+
+def test_a_saved_tower_gives_the_same_vectors(tower: SequenceTower, tmp_path: Path) -> None:
+    """Saved once, for any number of requests and items of the history, after some training."""
+    batch = samples([[5, 3, 4], [2], []], [7, 6, 1])
+    optimizer = keras.optimizers.Adam(0.05)
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            pairs = tower.training_pairs(batch)
+            loss = tf.reduce_sum((pairs.queries - 1.0) ** 2)
+        optimizer.minimize(loss, tower.trainable_variables, tape=tape)
+    read = ("history_row", "group")
+    spec = {name: tf.TensorSpec([None] * len(batch[name].shape), batch[name].dtype, name) for name in read}
+    module = tf.Module()
+    module.kept = tower.variables
+    module.vectors = tf.function(lambda features: tower(features), input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path))
+    saved = tf.saved_model.load(str(tmp_path))  # its variables live as long as it does
+    for features in (batch, samples([[5]], [7])):
+        features = {name: features[name] for name in read}
+        np.testing.assert_allclose(saved.vectors(features), tower(features), rtol=1e-5, atol=1e-6)
 
 
 def test_each_place_is_to_find_what_came_next(tower: SequenceTower) -> None:

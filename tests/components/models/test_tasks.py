@@ -39,6 +39,13 @@ def test_predictions_are_calibrated_where_there_is_a_map() -> None:
     np.testing.assert_allclose(made["buy"], tf.sigmoid([[1.0]]))
 
 
+def test_both_happen_no_more_often_than_one() -> None:
+    """However the two are calibrated: what comes last here is said to be likelier than what must come before it."""
+    own = {"order": lambda each: each / 5, "click": lambda each: each / 10, "basket": lambda each: each / 20}
+    made = predictions(tf.constant([[[4.0, 3.0, 2.0, 7.0]]]), FUNNEL, own)
+    np.testing.assert_allclose([made[name][0, 0] for name in ("click", "basket", "order", "dwell")], [0.3, 0.1, 0.1, 7.0])
+
+
 def test_what_comes_after_is_a_product() -> None:
     # P(click) = 0.4, P(basket | click) = 0.5, P(order | basket) = 0.25: 0.4, 0.2 and 0.05 of all impressions.
     own = tf.constant([[[logit(0.25), logit(0.4), logit(0.5), 7.0]]], tf.float32)

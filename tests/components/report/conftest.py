@@ -106,7 +106,9 @@ def record() -> RunRecord:
         "new_items": {"query_count": 60, "item_count": 9,
                       "metrics": {"funnel": {"recall@10": 0.3}, "random": {"recall@10": 0.1}}},
         "prediction": {"like": {"auc": 0.7, "grouped_auc": 0.65, "log_loss": 0.6, "calibration_error": 0.05,
-                                "curve": {"mean_prob": [0.1, 0.8], "observed_rate": [0.2, 0.7], "count": [10, 30]}}},
+                                "curve": {"mean_prob": [0.1, 0.8], "observed_rate": [0.2, 0.7], "count": [10, 30]},
+                                "calibration_by_slice": {EVIL: {"sample_count": 600, "calibration_error": 0.0625,
+                                                                "mean_prob": 0.3, "observed_rate": 0.25}}}},
         "verdict": {"blessed": True, "checks": [
             {"name": "bound", "passed": True, "found": 0.2, "wanted": 0.1, "sentence": "ndcg@10 reaches what is wanted."}]},
         "samples": [{"user_id": EVIL, "history": [other], "recommended": [{**item, "score": 1.25}], "wanted": item}],

@@ -109,7 +109,10 @@ def test_files_that_are_gone_are_told_from_nodes_that_did_not_run(record: RunRec
 
 
 def test_predictions_are_judged_over_all_and_within_users(record: RunRecord, parse: Any) -> None:
-    assert "AUC 0.7000, within users 0.6500, log loss 0.6000" in parse(render(record)).text["calibration"]
+    text = parse(render(record)).text["calibration"]
+    assert "AUC 0.7000, within users 0.6500, log loss 0.6000" in text
+    assert "600" in text
+    assert "0.0625" in text
 
 
 def test_no_anomalies_is_said_in_words(record: RunRecord, parse: Any) -> None:
