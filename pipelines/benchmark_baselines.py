@@ -22,7 +22,7 @@ Metrics = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Baselines:
-    """Settings chosen by the validation split.
+    """Settings of others' models.
 
     Attributes:
       bpr: None where nearly all who are judged are new: it knows nobody that it was not trained on.
