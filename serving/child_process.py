@@ -80,8 +80,9 @@ class ChildProcess:
     def _said(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
         if process.stdout is None:
             raise AssertionError("the child's stdout is a pipe")
-        readable, _, _ = select.select([process.stdout], [], [], self._startup_timeout_s)
-        if not readable:
+        said = select.poll()  # not select, which takes no number above 1,023
+        said.register(process.stdout, select.POLLIN)
+        if not said.poll(self._startup_timeout_s * 1000):
             raise ServingError(
                 f"the {self._name} was not ready within {self._startup_timeout_s:g} s; "
                 f"allow it more time, or see why in its log, which ends with:\n{_tail(self._log_path)}"

@@ -66,7 +66,11 @@ def _restart(server: ValkeyServer) -> None:
 
 
 def _listens(port: int) -> bool:
-    """Whether a server is there at all, be it busy."""
+    """Whether a server is there at all, be it busy.
+
+    Raises:
+      OSError: this process has no socket left to look with.
+    """
     try:
         socket.create_connection((_HOST, port)).close()
     except ConnectionRefusedError:

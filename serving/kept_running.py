@@ -20,6 +20,7 @@ def kept_running(name: str, running: Callable[[], bool], restart: Callable[[], o
 
     Args:
       name: what a person calls it, for the log.
+      running: OSError where it cannot be told now.
       restart: waits till the child is ready; ServingError or OSError where it does not come up.
     """
     leaving = threading.Event()
@@ -27,15 +28,15 @@ def kept_running(name: str, running: Callable[[], bool], restart: Callable[[], o
     def watch() -> None:
         pause_s, started = LOOK_S, time.monotonic()
         while not leaving.wait(pause_s):
-            if running():
-                if time.monotonic() - started > STEADY_S:
-                    pause_s = LOOK_S
-                continue
-            _log.error("the %s has ended uninvited, it is started again", name)
             try:
+                if running():
+                    if time.monotonic() - started > STEADY_S:
+                        pause_s = LOOK_S
+                    continue
+                _log.error("the %s has ended uninvited, it is started again", name)
                 restart()
             except (ServingError, OSError) as error:
-                _log.error("%s", error)
+                _log.error("%s: %s", name, error)
             pause_s, started = min(2 * pause_s, MAX_PAUSE_S), time.monotonic()
 
     watcher = threading.Thread(target=watch, name=f"keeps the {name} running", daemon=True)

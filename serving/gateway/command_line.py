@@ -27,6 +27,7 @@ from serving.inference import ModelClient
 from serving.kept_running import kept_running
 from serving.log_writer.process import embedded_log_writer
 from serving.model_server.process import EmbeddedServer
+from serving.open_files import allow_all
 from serving.store_client import with_password
 
 LOOPBACK = "127.0.0.1"
@@ -60,6 +61,7 @@ def serve(flags: argparse.Namespace, stack: ExitStack) -> None:
     settings = _settings(flags.settings)
     keys = Keys.from_environment(os.environ)
     check_host(flags.host, keys)
+    allow_all()
     registry = Registry((workdir / "releases").resolve())
     listening = stack.enter_context(_bound(flags.host, flags.port))
     addresses = {"url": f"http://{_in_url(flags.host)}:{listening.getsockname()[1]}"}

@@ -1,4 +1,4 @@
-"""uvicorn as the gateway runs it: no client may hold a connection without saying what it wants."""
+"""uvicorn as the gateway runs it: so many connections, and none for a client that does not say what it wants."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.gateway.limits import Limits
+from serving.gateway.refusals import refusal
 
 HEAD_BYTES = 65_536
 
@@ -32,6 +33,7 @@ def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
     reply that nobody takes.
     """
     message_bytes = HEAD_BYTES + 2 * limits.body_bytes  # chunks of fair size add little to a body
+    full = _full()
 
     class Hurried(HttpToolsProtocol):
         _received_bytes = 0
@@ -40,6 +42,10 @@ def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            if len(self.connections) > limits.connections:
+                transport.write(full)  # before it has asked: one that never asks would be one too many for as long
+                transport.close()
+                return
             self._hurry()
 
         def data_received(self, data: bytes) -> None:
@@ -76,6 +82,13 @@ def _hurried(limits: Limits) -> type[HttpToolsProtocol]:
                 self._waiting = self.loop.call_later(limits.head_s, self.transport.abort)
 
     return Hurried
+
+
+def _full() -> bytes:
+    """The whole reply to a connection too many."""
+    reply = refusal(503, "too many connections are open", headers={"Retry-After": "1", "Connection": "close"})
+    head = [b"HTTP/1.1 503 Service Unavailable", *(b": ".join(header) for header in reply.raw_headers)]
+    return b"\r\n".join([*head, b"", bytes(reply.body)])
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

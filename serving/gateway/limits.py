@@ -1,4 +1,4 @@
-"""What one client may cost: the bytes, seconds and nesting of a body, and requests a second."""
+"""What clients may cost: the bytes, seconds and nesting of a body, requests a second, connections."""
 
 import asyncio
 from collections import OrderedDict
@@ -27,6 +27,7 @@ class Limits(Settings):
     nesting: int = Field(default=16, gt=0, description="arrays and objects inside each other")
     requests_per_s: float = Field(default=1_000, gt=0, description="of one key, or of one address where there are no keys")
     burst: int = Field(default=2_000, gt=0, description="requests at once, before the rate counts")
+    connections: int = Field(default=1_000, gt=0, description="of all clients at once; one more is answered 503 and closed")
 
 
 def nesting(text: bytes) -> int:

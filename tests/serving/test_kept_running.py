@@ -1,5 +1,6 @@
 """Children that end are started again, and no more once the context is left."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -48,6 +49,20 @@ def test_a_child_that_ends_is_started_until_it_runs(
         eventually(lambda: sleeper.process is not first and sleeper.running(), "another child")
     assert "the sleeper has ended uninvited, it is started again" in caplog.text
     assert caplog.text.count("the child has no bed") == sleeper.starts - 1
+
+
+def test_a_look_that_fails_does_not_end_the_watch(sleeper: Sleeper, eventually: Callable[..., None]) -> None:
+    looks = iter([OSError(errno.EMFILE, "too many open files")])
+
+    def running() -> bool:
+        for error in looks:
+            raise error
+        return sleeper.running()
+
+    with kept_running("sleeper", running, sleeper.restart):
+        first = sleeper.process
+        first.kill()
+        eventually(lambda: sleeper.process is not first and sleeper.running(), "another child")
 
 
 def test_nothing_is_started_after_the_context(sleeper: Sleeper) -> None:

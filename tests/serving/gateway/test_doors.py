@@ -4,8 +4,9 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
@@ -223,7 +224,7 @@ def test_keys_and_what_clients_send_are_in_no_log(caplog: pytest.LogCaptureFixtu
         for headers in ({}, {"X-API-Key": "a-wrong-key-0123456789"}, *map(bearer, Role)):
             httpx.post(f"http://127.0.0.1:{port}/v1/events", json={"events": [secret]}, headers=headers)
             httpx.post(f"http://127.0.0.1:{port}/v1/events", json={"events": [{**secret, "x": "hush"}]}, headers=headers)
-        talk(port, b"GET /healthz HTTP/1.1\r\nX-API-Key: a-wrong-key-0123456789\r\nHost : x\r\n\r\n")
+        talk(port, b"GET /healthz HTTP/1.1\r\nX-API-Key: a-wrong-key-0123456789\r\nHost : localhost\r\n\r\n")
         page = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=bearer(Role.ADMIN)).text
     ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     written = "\n".join(map(logging.Formatter().format, ours))
@@ -263,7 +264,8 @@ def hurried() -> Iterator[int]:
         yield port
 
 
-HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+HEAD = b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def answered(reply: bytes) -> tuple[int, dict[str, str]]:
@@ -294,9 +296,9 @@ def test_a_client_that_sends_a_byte_of_its_body_and_waits_is_sent_away(hurried: 
         [],
         [b"P"],
         [HEAD],
-        [b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /"],
+        [b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /"],
         # Refused at once; the client goes on as if it did not know.
-        [b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\n", b"a"],
+        [b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 99\r\n\r\n", b"a"],
     ],
 )
 def test_a_client_that_never_finishes_is_cut_off(hurried: int, parts: Sequence[bytes]) -> None:
@@ -315,7 +317,7 @@ def test_a_connection_that_is_used_as_it_should_be_stays_open(hurried: int) -> N
 
 @pytest.mark.parametrize("line", [b"X: a\r\n b", b"X: \x00", b"X : a", b"Content-Length: 1\r\nTransfer-Encoding: chunked"])
 def test_heads_that_are_no_http_do_no_harm(hurried: int, line: bytes) -> None:
-    reply = talk(hurried, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + line + b"\r\nConnection: close\r\n\r\n")
+    reply = talk(hurried, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\nConnection: close\r\n\r\n")
     assert reply.split()[1] in (b"200", b"400", b"408")
     assert is_well(hurried)
 
@@ -325,7 +327,7 @@ def test_heads_that_are_no_http_do_no_harm(hurried: int, line: bytes) -> None:
 )
 @pytest.mark.parametrize("method", [b"GET", b"OPTIONS", b"CONNECT", b"TRACE", b"HEAD"])
 def test_targets_that_are_no_paths_do_no_harm(hurried: int, method: bytes, target: bytes) -> None:
-    reply = talk(hurried, method + b" " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    reply = talk(hurried, method + b" " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert reply.split()[1] in (b"200", b"400", b"404", b"405")
     assert is_well(hurried)
 
@@ -356,10 +358,29 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
         ended.set()  # with the connection: nobody can have taken all of it
 
     with listening(generous, Limits(body_s=0.2)) as port, socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert ended.wait(20)
         heard = sum(map(len, iter(lambda: received(connection), b"")))
         assert heard < chunk_count * len(chunk)
+
+
+def test_one_connection_too_many_is_told_so_and_those_that_are_open_are_served() -> None:
+    limits = Limits(connections=2)
+    with listening(rooms(limits, with_keys=False), limits) as port:
+        with ExitStack() as opened:
+            first, second = (opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(2))
+            for _ in range(20):  # with and without a request, which the server does not read
+                for parts in ([], [PROBE]):
+                    code, reply = answered(talk(port, *parts))
+                    assert (code, reply) == (503, {"error": "too many connections are open"})
+            refused = httpx.post(f"http://127.0.0.1:{port}/v1/events", json=BODY)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            for each in (first, second):
+                each.sendall(PROBE)
+                assert received(each).split()[1] == b"200"
+        deadline_s = time.monotonic() + 20
+        while not is_well(port):  # the server has to hear of their ends
+            assert time.monotonic() < deadline_s
 
 
 def received(connection: socket.socket) -> bytes:
@@ -370,4 +391,4 @@ def received(connection: socket.socket) -> bytes:
 
 
 def is_well(port: int) -> bool:
-    return talk(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").split()[1] == b"200"
+    return talk(port, PROBE).split()[1] == b"200"
