@@ -1,6 +1,7 @@
 """Who may call what: the middleware tells who calls, each route says whom it is for."""
 
 import math
+import re
 import time
 
 from fastapi import HTTPException, Request, Security, params
@@ -9,19 +10,24 @@ from fastapi.security.base import SecurityBase
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.gateway.keys import Keys, Role
+from serving.gateway.keys import KEY_VARIABLES, Keys, Role, is_loopback
 from serving.gateway.limits import RateLimiter
 from serving.gateway.metrics import Metrics
 from serving.gateway.refusals import refusal
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 ADDRESS = "address"  # what a client without a key is counted by
+OTHER_HOST = (
+    "without keys this gateway answers only to localhost, 127.0.0.1 or [::1] as the Host; "
+    f"to be reached by another name, give it keys ({KEY_VARIABLES}) and --host"
+)
 
 
 class Access:
     """ASGI middleware: tells who calls, holds them to their rate, and turns away who has no key where one is needed.
 
-    What the key is for is for the route to check: see ``requires``.
+    What the key is for is for the route to check: see ``requires``. Where no key is needed, a browser on this machine could be
+    made to ask by a page from elsewhere whose own name has come to mean this machine; the Host tells such a request.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys | None, limiter: RateLimiter, metrics: Metrics) -> None:
@@ -40,6 +46,8 @@ class Access:
             app = refusal(429, "too many requests", headers={"Retry-After": str(math.ceil(wait_s))})
         elif self._keys is not None and held is None and scope["path"] not in OPEN_PATHS:
             app = refusal(401, "a key is needed: Authorization: Bearer <key>", headers={"WWW-Authenticate": "Bearer"})
+        elif self._keys is None and not is_loopback(_host(Headers(scope=scope))):
+            app = refusal(421, OTHER_HOST)
         else:
             scope.setdefault("state", {})["role"] = Role.ADMIN if self._keys is None else held
         await app(scope, receive, send)
@@ -63,6 +71,11 @@ class Requirement(SecurityBase):
 def requires(role: Role) -> list[params.Depends]:
     """A route's ``dependencies``: the caller's key must open the role."""
     return [Security(Requirement(role), scopes=[role])]
+
+
+def _host(headers: Headers) -> str:
+    """The Host without its port."""
+    return re.sub(r":\d+$", "", headers.get("host", "")).strip("[]").lower()
 
 
 def _presented(headers: Headers) -> str | None:

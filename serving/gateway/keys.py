@@ -29,6 +29,9 @@ class Role(StrEnum):
         return self in (wanted, Role.ADMIN)
 
 
+KEY_VARIABLES = ", ".join(role.variable for role in Role)
+
+
 @dataclass(frozen=True)
 class Keys:
     """Attributes: digests: SHA-256 of each role's key; the keys themselves are not kept, so nothing can print them."""
@@ -48,7 +51,7 @@ class Keys:
         if missing := [role.variable for role in Role if role not in keys]:
             raise ConfigError(f"found keys for {', '.join(keys)} alone; set {' and '.join(missing)} too, or none of them")
         if len(set(keys.values())) < len(keys):
-            raise ConfigError(f"two of {', '.join(role.variable for role in Role)} are the same; give each its own key")
+            raise ConfigError(f"two of {KEY_VARIABLES} are the same; give each its own key")
         return cls({role: _digest(key) for role, key in keys.items()})
 
     def role_of(self, key: str | None) -> Role | None:
@@ -67,9 +70,8 @@ def check_host(host: str, keys: Keys | None) -> None:
     Raises:
       ConfigError: others could reach it and there are no keys.
     """
-    if keys is None and not _is_loopback(host):
-        variables = ", ".join(role.variable for role in Role)
-        raise ConfigError(f"to listen on {host}, which others can reach, set {variables} (or …_KEY_FILE for each)")
+    if keys is None and not is_loopback(host):
+        raise ConfigError(f"to listen on {host}, which others can reach, set {KEY_VARIABLES} (or …_KEY_FILE for each)")
 
 
 def read_key(role: Role, environment: Mapping[str, str]) -> str | None:
@@ -94,7 +96,8 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine itself can reach it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     408: "the body took too long to come",
     413: "the body is too long",
     415: "the body is not plain JSON",
+    421: "the Host is not this machine, and there are no keys",
     422: "a field is unknown, missing, or out of its bounds",
     429: "too many requests; Retry-After says when to come again",
     503: "what the request needs does not answer",

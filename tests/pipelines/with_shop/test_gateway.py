@@ -90,7 +90,7 @@ def running(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run
             others.append(Gateway(shop.registry, client, url, scratch / f"unsent-{len(others)}.jsonl", settings, trends))
             return others[-1]
 
-        yield Running(TestClient(create_app(gateway)), gateway, clicked, items, open_another)
+        yield Running(TestClient(create_app(gateway), base_url="http://localhost"), gateway, clicked, items, open_another)
         for each in (gateway, *others):
             each.close()
 
@@ -257,7 +257,7 @@ def test_a_gateway_without_models_or_store_still_answers(shop: Any, tmp_path: Pa
         with EmbeddedServer(models) as server:
             client = ModelClient(server.grpc_target)
             gateway = Gateway(shop.registry, client, url, tmp_path / "unsent.jsonl", GatewaySettings())
-        http = TestClient(create_app(gateway))
+        http = TestClient(create_app(gateway), base_url="http://localhost")
         # Without the item tower an item cannot be served, but is kept till it answers again.
         assert http.put("/v1/items/waiting", json={}).status_code == 503
         assert http.get("/v1/items/waiting/similar").status_code == 404
@@ -302,7 +302,7 @@ def test_a_new_release_and_a_roll_back_are_taken_up_without_a_fallback(shop: Any
         ModelClient(server.grpc_target) as client,
     ):
         gateway = Gateway(registry, client, url, tmp_path / "unsent.jsonl", PATIENT)
-        http = TestClient(create_app(gateway))
+        http = TestClient(create_app(gateway), base_url="http://localhost")
         withdrawn = http.post("/v1/recommend", json={"user_id": "anyone"}).json()["items"][0]["item_id"]
         assert http.delete(f"/v1/items/{withdrawn}").status_code == 204
         assert http.put("/v1/items/put in before", json={"features": {"category": "unheard of"}}).status_code == 200

@@ -76,7 +76,7 @@ def place(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place
         @contextmanager
         def start() -> Iterator[Client]:
             gateway = Gateway(shop.registry, client, url, scratch / f"unsent-{next(numbers)}.jsonl", PATIENT)
-            yield Client(TestClient(create_app(gateway)), gateway)
+            yield Client(TestClient(create_app(gateway), base_url="http://localhost"), gateway)
             gateway.close()
 
         yield Place(start, url)
@@ -202,7 +202,7 @@ def test_an_unknown_item_is_not_found(client: Client) -> None:
 def test_without_a_store_nothing_changes_and_it_is_said(shop: Any, place: Place, tmp_path: Path) -> None:
     with place.start() as running, embedded_store(tmp_path / "store") as url:
         gateway = Gateway(shop.registry, running.gateway._models, url, tmp_path / "unsent.jsonl", PATIENT)
-        http = TestClient(create_app(gateway))
+        http = TestClient(create_app(gateway), base_url="http://localhost")
         item = gateway.release.item_ids[0]
         assert http.delete(f"/v1/items/{item}").status_code == 204
     for reply in (http.put("/v1/items/late", json={}), http.delete(f"/v1/items/{gateway.release.item_ids[1]}")):

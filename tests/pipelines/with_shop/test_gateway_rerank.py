@@ -45,7 +45,7 @@ def gateway_with(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 shop.registry, client, url, scratch / f"unsent-{next(numbers)}.jsonl", GatewaySettings.model_validate(settings)
             )
             gateways.append(gateway)
-            http = TestClient(create_app(gateway))
+            http = TestClient(create_app(gateway), base_url="http://localhost")
 
             def ask(**request: Any) -> dict[str, Any]:
                 reply = http.post("/v1/recommend", json=request)

@@ -68,7 +68,7 @@ def locked() -> TestClient:
 
 @pytest.fixture(scope="module")
 def unlocked() -> TestClient:
-    return TestClient(rooms(with_keys=False), raise_server_exceptions=False)
+    return TestClient(rooms(with_keys=False), "http://localhost", raise_server_exceptions=False)
 
 
 ROUTES = [("GET", "/v1/items/i/similar", Role.RECOMMEND), ("POST", "/v1/events", Role.EVENTS)]
@@ -116,6 +116,30 @@ def test_without_keys_everything_is_open(unlocked: TestClient) -> None:
     assert unlocked.delete("/v1/items/i").status_code == 200
 
 
+OWN_HOSTS = ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080"]
+OTHER_HOSTS = ["evil.example.org", "evil.example.org:8080", "localhost.example.org", "127.0.0.1.example.org", "192.168.0.2", ""]
+
+
+@pytest.mark.parametrize("host", OWN_HOSTS)
+def test_without_keys_this_machines_own_names_are_answered(unlocked: TestClient, host: str) -> None:
+    assert unlocked.get("/v1/items/i/similar", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+@pytest.mark.parametrize("path", ["/v1/items/i/similar", "/metrics", "/healthz"])
+def test_without_keys_another_name_that_leads_here_is_not(
+    locked: TestClient, unlocked: TestClient, path: str, host: str
+) -> None:
+    """As a browser would ask for a page from elsewhere, once the name of that place has become one of this machine."""
+    reply = unlocked.get(path, headers={"Host": host})
+    assert reply.status_code == 421
+    assert reply.json() == {
+        "error": "without keys this gateway answers only to localhost, 127.0.0.1 or [::1] as the Host; to be reached by "
+        "another name, give it keys (WINNOW_RECOMMEND_KEY, WINNOW_EVENTS_KEY, WINNOW_ADMIN_KEY) and --host"
+    }
+    assert locked.get(path, headers={**bearer(Role.ADMIN), "Host": host}).status_code == 200
+
+
 def test_the_document_declares_keys_roles_and_refusals(locked: TestClient) -> None:
     document = locked.get("/openapi.json").json()
     scheme = document["components"]["securitySchemes"]["bearer"]
@@ -123,7 +147,7 @@ def test_the_document_declares_keys_roles_and_refusals(locked: TestClient) -> No
     for method, path, role in ROUTES:
         operation = document["paths"][path.replace("/i", "/{item_id}").replace("{item_id}tems", "items")][method.lower()]
         assert operation["security"] == [{"bearer": [role]}]
-        for status in ("400", "401", "403", "404", "405", "408", "413", "415", "422", "429", "503"):
+        for status in ("400", "401", "403", "404", "405", "408", "413", "415", "421", "422", "429", "503"):
             schema = operation["responses"][status]["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Refusal"}
 
@@ -199,8 +223,9 @@ def test_ids_in_paths_reach_no_file_and_no_header(unlocked: TestClient, item: st
     assert "root:" not in reply.text
 
 
-def test_a_path_with_one_slash_too_many_is_not_redirected(unlocked: TestClient) -> None:
-    reply = unlocked.get("/healthz/", headers={"Host": "evil.example.org"}, follow_redirects=False)
+def test_a_path_with_one_slash_too_many_is_not_redirected(locked: TestClient) -> None:
+    headers = {**bearer(Role.ADMIN), "Host": "evil.example.org"}
+    reply = locked.get("/healthz/", headers=headers, follow_redirects=False)
     assert (reply.status_code, "location" in reply.headers) == (404, False)
 
 

@@ -93,7 +93,7 @@ def test_requests_are_counted_by_route_and_code_and_no_client_makes_up_labels() 
             raise RuntimeError
         return {"item_id": item_id}
 
-    http = TestClient(app, raise_server_exceptions=False)
+    http = TestClient(app, "http://localhost", raise_server_exceptions=False)
     for path in ("/v1/items/a", "/v1/items/b", "/v1/items/bug", "/made/up", "/made/up/too"):
         http.get(path)
     http.request("MADEUP", "/v1/items/a")
