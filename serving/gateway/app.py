@@ -11,6 +11,7 @@ from serving.gateway.api import EventsReply, EventsRequest, RecommendReply, Reco
 from serving.gateway.doors import guarded_app
 from serving.gateway.item_routes import add_item_routes
 from serving.gateway.keys import Keys, Role
+from serving.gateway.known_context import check_context
 from serving.gateway.limits import Limits
 from serving.gateway.metrics import ARRIVED_S, GatewayState, Metrics
 from serving.gateway.service import Gateway
@@ -40,6 +41,7 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         return await to_thread.run_sync(listed, body, request.scope[ARRIVED_S], limiter=for_lists)
 
     def listed(request: RecommendRequest, arrived_s: float) -> Response:
+        check_context(request.context, gateway.release.config.dataset)
         reply = gateway.recommend(request, arrived_s)
         return Response(reply.model_dump_json(), media_type="application/json", background=BackgroundTask(counted, reply))
 
@@ -53,6 +55,9 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         dependencies=requires(Role.EVENTS),
     )
     def events(request: EventsRequest) -> EventsReply:
+        dataset = gateway.release.config.dataset
+        for place, event in enumerate(request.events):
+            check_context(event.context, dataset, ("events", place))
         reply = gateway.record(request.events)
         metrics.recorded(request.events, time.time())
         return reply

@@ -185,6 +185,7 @@ def test_excluded_items_and_a_given_choice_are_kept_to(running: Running) -> None
         ({"count": 101}, "body.count"),
         ({"user_id": "x" * 257}, "body.user_id"),
         ({"context": {"device": 3}}, "body.context.device"),
+        ({"context": {"devcie": "phone"}}, "body.context.devcie"),
         ({"candidates": []}, "body.candidates"),
     ],
 )
@@ -192,6 +193,20 @@ def test_a_request_that_does_not_fit_is_refused_by_its_field(running: Running, r
     reply = running.http.post("/v1/recommend", json=request_body)
     assert reply.status_code == 422
     assert reply.json()["field"] == field
+
+
+def test_an_event_with_context_that_the_data_set_does_not_have_is_refused_with_all_that_came_along(running: Running) -> None:
+    event = {"user_id": "typing", "item_id": min(running.catalogue), "type": "click", "timestamp_ms": 1_900_000_000_000}
+    events = [
+        {**event, "event_id": "t1", "context": {"device": "phone"}},
+        {**event, "event_id": "t2", "context": {"devcie": "x"}},
+    ]
+    reply = running.http.post("/v1/events", json={"events": events})
+    assert (reply.status_code, reply.json()) == (
+        422,
+        {"error": "found 'devcie', wanted one of: device", "field": "body.events.1.context.devcie"},
+    )
+    assert running.http.post("/v1/events", json={"events": events[:1]}).json()["folded"] == 1
 
 
 def test_the_command_refuses_to_listen_elsewhere_before_it_starts_anything(
