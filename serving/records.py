@@ -50,6 +50,7 @@ class ShownRecord(_Record):
       user_id: null for an anonymous visitor.
       experiments: experiment → the arm that the user is in.
       type: the event type under which the data set has its impressions.
+      timestamp_ms: as of when the list was asked for; received_ms: when that was, null in records of earlier versions.
       features: what the models were asked with, in the column form of TensorFlow Serving's predict API, candidates left out.
     """
 
@@ -58,6 +59,7 @@ class ShownRecord(_Record):
     user_id: Id | None
     type: Id
     timestamp_ms: Moment
+    received_ms: Moment | None = None
     release: Annotated[int, Field(ge=0, lt=1 << 62)]
     context: dict[str, str | None]
     places: tuple[Place, ...]

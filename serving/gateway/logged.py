@@ -26,6 +26,7 @@ def shown_record(
     """
     Args:
       inputs: what the models were asked with; shapes [1, ...].
+      now_ms: the gateway's own moment; the request can be as of another one.
     """
     places = (
         Place(
@@ -42,7 +43,8 @@ def shown_record(
         request_id=reply.request_id,
         user_id=request.user_id,
         type=config.samples.impressions or IMPRESSION,
-        timestamp_ms=now_ms,
+        timestamp_ms=request.timestamp_ms or now_ms,
+        received_ms=now_ms,
         release=reply.release,
         context=_context(request.context, config),
         places=tuple(places),

@@ -99,7 +99,7 @@ def _impressions(record: ShownRecord) -> Sequence[dict[str, Any]]:
             "item_id": place.item_id,
             "type": record.type,
             "timestamp_ms": record.timestamp_ms,
-            "received_ms": record.timestamp_ms,
+            "received_ms": record.received_ms,
             "request_id": record.request_id,
             "position": place.position,
             "propensity": place.propensity,

@@ -218,7 +218,8 @@ def test_the_command_refuses_to_listen_elsewhere_before_it_starts_anything(
 
 
 def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_path: Path) -> None:
-    reply = running.recommend(user_id="logged", count=3)
+    past_ms = 1_750_000_000_000
+    reply = running.recommend(user_id="logged", count=3, timestamp_ms=past_ms)
     event = {
         "event_id": "l1", "user_id": "logged", "item_id": ids(reply)[1], "type": "click", "timestamp_ms": 1_900_000_000_000,
         "request_id": reply["request_id"],
@@ -237,6 +238,7 @@ def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_pa
     assert rows["l1"]["request_id"] == reply["request_id"]
     impressions = [rows[f"{reply['request_id']}:{rank}"] for rank in (1, 2, 3)]
     assert [(row["item_id"], row["type"]) for row in impressions] == [(item, "impression") for item in ids(reply)]
+    assert all(row["timestamp_ms"] == past_ms < row["received_ms"] for row in impressions)
     lists = {row["request_id"]: row for path in event_files(tmp_path / "shown") for row in table(path)}
     logged = lists[reply["request_id"]]
     assert [place["score"] for place in logged["places"]] == pytest.approx([item["score"] for item in reply["items"]])

@@ -41,7 +41,8 @@ def test_a_shown_list_says_how_it_came_about() -> None:
     request = RecommendRequest(user_id="ann", context={"device": "phone", "unheard of": "x"})
     record = shown_record(request, REPLY, inputs, config(impressions="seen"), NOW_MS)
     assert record == {
-        "kind": "shown", "request_id": "r1", "user_id": "ann", "type": "seen", "timestamp_ms": NOW_MS, "release": 4,
+        "kind": "shown", "request_id": "r1", "user_id": "ann", "type": "seen", "timestamp_ms": NOW_MS,
+        "received_ms": NOW_MS, "release": 4,
         "context": {"device": "phone", "shop": None},
         "places": (
             {"position": 1, "item_id": "a", "score": 0.5, "propensity": 1.0, "tasks": {"click": 0.25},
@@ -53,6 +54,13 @@ def test_a_shown_list_says_how_it_came_about() -> None:
             "user_id": ["ann"], "history_item_id": [["x", "y"]], "history_age_s": [[0.1, 12345.678]], "context_hour": [7],
         },
     }  # fmt: skip
+
+
+def test_a_list_as_of_the_past_is_logged_then_and_received_now() -> None:
+    then_ms = NOW_MS - 86_400_000
+    request = RecommendRequest(user_id="ann", timestamp_ms=then_ms)
+    record = parse_record(json.dumps(shown_record(request, REPLY, {}, config(), NOW_MS)))
+    assert (record.timestamp_ms, record.received_ms) == (then_ms, NOW_MS)
 
 
 @pytest.mark.parametrize("user", ["ann", None])

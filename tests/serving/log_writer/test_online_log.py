@@ -62,6 +62,19 @@ def test_a_list_becomes_a_row_and_an_impression_for_each_place(
     assert row["features"] == '{"user_id": ["ann"], "history_item_id": [["x", "y"]], "age": [NaN]}'
 
 
+def test_an_impression_was_received_when_its_list_was_made(
+    tmp_path: Path, shown: Callable[..., str], read: Callable[..., Any]
+) -> None:
+    """A list can be as of another moment than its own; records of earlier versions do not tell their own."""
+    first, second = ids(2)
+    past_ms = MOMENT_MS - DAY_MS
+    earlier = json.loads(shown(2, timestamp_ms=past_ms))
+    del earlier["received_ms"]
+    OnlineLog(tmp_path).append({first: shown(1, timestamp_ms=past_ms, received_ms=MOMENT_MS), second: json.dumps(earlier)})
+    rows = read(tmp_path, "events").select(["timestamp_ms", "received_ms"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [(past_ms, MOMENT_MS)] * 2 + [(past_ms, None)] * 2
+
+
 def test_what_a_visitor_is_shown_is_no_event(tmp_path: Path, shown: Callable[..., str]) -> None:
     assert OnlineLog(tmp_path).append({f"{MOMENT_MS}-0": shown(1, user_id=None)}) == Appended(shown=1)
 
