@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from serving import model_server
+
 _MEBIBYTE = 1024 * 1024
 # TensorFlow Serving's own measure.
 _THREADS_PER_CPU = 4
@@ -16,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
         description="Serve SavedModels with TensorFlow Serving's gRPC and REST API. When ready, one JSON line with the "
         "ports and the process id is printed on stdout; logs go to stderr. SIGTERM and SIGINT end it once the requests "
         "under way are answered.",
+        epilog=_differences(),
         allow_abbrev=False,
     )
     _add_doors(flags.add_argument_group("where to listen"))
@@ -25,6 +28,11 @@ def parser() -> argparse.ArgumentParser:
     _add_monitoring(flags.add_argument_group("what to show"))
     _add_life(flags.add_argument_group("how to end"))
     return flags
+
+
+def _differences() -> str:
+    """From the stock server, as the package tells them: after its first two paragraphs."""
+    return (model_server.__doc__ or "").split("\n\n", 2)[-1]
 
 
 def _add_doors(flags: argparse._ArgumentGroup) -> None:

@@ -163,3 +163,13 @@ def test_switches(text: str, is_on: bool) -> None:
     from serving.model_server.flags import parser
 
     assert parser().parse_args([text]).enable_batching is is_on
+
+
+def test_the_help_says_what_the_stock_server_has_and_this_one_has_not() -> None:
+    from serving.model_server.flags import parser
+
+    text = " ".join(parser().format_help().split())
+    assert "What the stock server has and this one has not: models in TensorFlow Lite's form" in text
+    for lacking in ("encrypted ports", "request logging", "--platform_config_file", "not on this machine's own file system"):
+        assert lacking in text
+    assert "What is otherwise on purpose: it listens to this machine alone unless told otherwise" in text
