@@ -177,6 +177,20 @@ def test_excluded_items_and_a_given_choice_are_kept_to(running: Running) -> None
     assert {item["sources"][0] for item in reply["items"]} == {"request"}
 
 
+def test_similar_items_are_not_those_that_are_banned_or_break_a_rule(running: Running) -> None:
+    path = f"/v1/items/{min(running.catalogue)}/similar"
+    near = ids(running.http.get(path, params={"count": 20}).json())
+    category = {row["item_id"]: row["category"] for row in running.gateway.release.items.to_pylist()}
+    banned, denied = near[0], category[near[1]]
+    rerank = {"banned": [banned], "rules": [{"feature": "category", "deny": [denied]}]}
+    strict = running.open_another(GatewaySettings.model_validate(PATIENT.model_dump() | {"rerank": rerank}))
+    found = ids(TestClient(create_app(strict), base_url="http://localhost").get(path, params={"count": 20}).json())
+    fitting = [item for item in near if item != banned and category[item] != denied]
+    assert found[: len(fitting)] == fitting
+    assert banned not in found
+    assert denied not in {category[item] for item in found}
+
+
 @pytest.mark.parametrize(
     ("request_body", "field"),
     [
