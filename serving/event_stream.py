@@ -1,7 +1,8 @@
-"""The stream of what was shown and what users did, in Valkey or Redis, written behind the replies.
+"""The stream of what was shown and what users did, in Valkey or Redis.
 
-A record that the stream does not take is kept in a file and sent later; one that no file takes either is counted as lost.
-Nothing here ever makes a request fail, or wait for the store.
+A record that the stream does not take is kept in a file and sent later. What was shown is written behind the replies: no list
+waits for the store or fails, and a record that no file takes either is counted as lost. What users did is written before the
+reply, which tells them that it will not be lost.
 """
 
 import json
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from components.errors import ServingError
 from serving.store_client import store_client
 from serving.unsent_file import UnsentFile
 
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
 Making = Callable[[], Record]
+Lines = Sequence[bytes]
 
 
 class EventStream:
@@ -38,15 +41,19 @@ class EventStream:
       sent_count: records that the stream took.
     """
 
-    def __init__(self, url: str, unsent: Path, timeout_s: float = 1.0) -> None:
+    def __init__(
+        self, url: str, unsent: Path, prepare: Callable[[Lines], None] = lambda lines: None, timeout_s: float = 1.0
+    ) -> None:
         """
         Args:
           unsent: the file that keeps what could not be sent, one JSON object a line; an earlier process's is sent first.
+          prepare: does what is still to be done with lines of the file before they are sent. Where it raises they stay there
+            for a later time; it may be given the same ones again.
 
         Raises:
           ServingError: another process has that file.
         """
-        self._client = store_client(url, timeout_s)
+        self._client, self._prepare = store_client(url, timeout_s), prepare
         self._unsent = UnsentFile(unsent)
         self._waiting: queue.Queue[Making | None] = queue.Queue(MAX_WAITING)
         self._closing, self._close_at_s = threading.Event(), 0.0
@@ -78,6 +85,26 @@ class EventStream:
             except queue.Full:
                 self._keep(self._lines(records[place:]))
                 return
+
+    def put(self, records: Sequence[Record], are_prepared: bool) -> None:
+        """Have records in the stream, or else in the file, when it returns: both outlive this process.
+
+        Args:
+          are_prepared: False has them wait in the file, from which ``prepare`` gets them.
+
+        Raises:
+          ServingError: neither takes all of them; whoever sends them again is to send all.
+        """
+        lines = [json.dumps(record).encode() for record in records]
+        if are_prepared and self._send(lines):
+            return
+        try:
+            taken = self._unsent.put(lines)
+        except OSError as error:
+            raise ServingError(f"the store does not answer, and {self._unsent.path} cannot be written ({error})") from error
+        if taken < len(lines):
+            raise ServingError(f"the store does not answer, and {self._unsent.path} is full; send the events again later")
+        self._is_well("write", "room")
 
     def close(self) -> None:
         """Send or keep what is waiting."""
@@ -145,7 +172,7 @@ class EventStream:
             return False
         return True
 
-    def _send(self, lines: Sequence[bytes]) -> bool:
+    def _send(self, lines: Lines) -> bool:
         try:
             with self._client.pipeline(transaction=True) as pipeline:  # all of them or none
                 for line in lines:
@@ -154,18 +181,19 @@ class EventStream:
         except Exception as error:  # not the store's alone: whatever it is, the lines are kept
             self._refused(error)
             return False
-        self.sent_count += len(lines)
+        with self._noting:
+            self.sent_count += len(lines)
         self._is_well("store")
         return True
 
     def _resend(self) -> bool:
-        """Send the oldest lines of the file; whether the store took them."""
+        """Send the oldest lines of the file, prepared; whether the store took them."""
         try:
             unsent = self._unsent.first(AT_ONCE)
         except OSError as error:
             self._complain("read", f"{self._unsent.path} cannot be read ({error}); what it keeps is not sent")
             return False
-        if not unsent.lines or not self._send(unsent.lines):
+        if not unsent.lines or not self._prepares(unsent.lines) or not self._send(unsent.lines):
             return False
         try:
             self._unsent.forget(unsent)
@@ -173,7 +201,16 @@ class EventStream:
             self._complain("forget", f"{self._unsent.path}: the next process will send some of it again ({error})")
         return True
 
-    def _keep(self, lines: Sequence[bytes]) -> None:
+    def _prepares(self, lines: Lines) -> bool:
+        try:
+            self._prepare(lines)
+        except Exception as error:  # whatever it is, the records that come after these are to be sent
+            self._complain("prepare", f"what {self._unsent.path} keeps has to wait ({error})")
+            return False
+        self._is_well("prepare")
+        return True
+
+    def _keep(self, lines: Lines) -> None:
         if not lines:
             return
         try:

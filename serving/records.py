@@ -71,7 +71,7 @@ class ShownRecord(_Record):
 _RECORD: TypeAdapter[EventRecord | ShownRecord] = TypeAdapter(Annotated[EventRecord | ShownRecord, Field(discriminator="kind")])
 
 
-def parse_record(text: str) -> EventRecord | ShownRecord:
+def parse_record(text: str | bytes) -> EventRecord | ShownRecord:
     """
     Raises:
       pydantic.ValidationError: the text is no record.

@@ -49,11 +49,16 @@ class EventsRequest(Wire):
 
 
 class EventsReply(Wire):
-    """How many were new; ``ignored`` are of types that do not enter the history: they are logged, and change no state."""
+    """What became of the events, each counted once; none is lost by then.
+
+    ``folded`` were new; ``repeated`` were known; ``ignored`` are of types that do not enter the history: they are logged, and
+    change no state; ``deferred`` are kept, and folded once the store answers again.
+    """
 
     folded: int
     repeated: int
     ignored: int
+    deferred: int
 
 
 class Condition(Wire):

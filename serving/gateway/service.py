@@ -15,6 +15,7 @@ from serving.event_stream import EventStream
 from serving.gateway.api import Event, EventsReply, RecommendReply, RecommendRequest
 from serving.gateway.errors import UnknownItemError
 from serving.gateway.experiments import Funnels
+from serving.gateway.folding import fold_later, fold_now
 from serving.gateway.item_api import ItemBody, ItemReply, SimilarItem, SimilarReply
 from serving.gateway.live_items import LiveItems
 from serving.gateway.live_trends import LiveTrends
@@ -26,7 +27,7 @@ from serving.gateway.release_watch import ReleaseWatch
 from serving.gateway.repeated import Repeated
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
-from serving.state_store import StateStore, StoredEvent, StoreLimits
+from serving.state_store import StateStore, StoreLimits
 
 WATCH_S = 1.0  # between two looks at which release is current
 FOLLOW_S = 0.25  # between two looks at what has changed of the items
@@ -55,13 +56,9 @@ class Gateway:
         if version is None:
             raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
-        self._stream = EventStream(store_url, unsent)
         self._live, self._trends, self._swapping = LiveItems(store_url, models), LiveTrends(trends), threading.Lock()
-        try:
-            self._funnels = self._first(version)
-        except BaseException:
-            self._stream.close()  # it has a thread and a file of its own
-            raise
+        self._funnels = self._first(version)
+        self._stream = EventStream(store_url, unsent, lambda lines: fold_later(self._funnels, lines))
         self._readiness = Readiness(self._all_answer)
         self._outgoing: StateStore | None = None  # requests may be under way there, till long before the next release
         watch = ReleaseWatch(registry.current, lambda: self.version, self._take_up)
@@ -99,21 +96,19 @@ class Gateway:
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:
-        """Fold events into their users' states and log them.
+        """Fold events into their users' states and log them; both outlive this process by the time it returns.
+
+        Where the store is away the events are kept in the file of what is unsent, and folded when it answers again.
 
         Raises:
-          ServingError: the state store does not answer; nothing is logged, and the events may be sent again.
+          ServingError: neither the stream nor the file takes all of them; the events may be sent again.
         """
         funnels = self._funnels
-        by_user: dict[str, list[Event]] = {}
-        for event in events:
-            if event.type in funnels.release.form.types:
-                by_user.setdefault(event.user_id, []).append(event)
-        folded_count = sum(_fold(funnels, user, of_user) for user, of_user in by_user.items())
+        reply = fold_now(funnels, events)
         now_ms = time.time_ns() // 1_000_000
-        self._stream.append(*(partial(event_record, event, funnels.release.config, now_ms) for event in events))
-        known = sum(map(len, by_user.values()))
-        return EventsReply(folded=folded_count, repeated=known - folded_count, ignored=len(events) - known)
+        records = [event_record(event, funnels.release.config, now_ms) for event in events]
+        self._stream.put(records, are_prepared=not reply.deferred)
+        return reply
 
     def similar(self, item_id: str, count: int) -> SimilarReply:
         """The items nearest to one, itself left out.
@@ -260,10 +255,3 @@ class Gateway:
         if release is funnels.release:
             return funnels
         return Funnels(release, self._models, funnels.store, self._settings)
-
-
-def _fold(funnels: Funnels, user_id: str, events: Sequence[Event]) -> int:
-    if not funnels.store.knows(user_id) and (snapshot := funnels.release.snapshot(user_id)) is not None:
-        funnels.store.seed(user_id, *snapshot)
-    stored = [StoredEvent(event.event_id, event.item_id, event.timestamp_ms, event.value, event.type) for event in events]
-    return funnels.store.fold(user_id, stored)

@@ -1,10 +1,12 @@
 """The event stream on a real Valkey that comes and goes: nothing is lost, nothing waits."""
 
 import json
+import os
 import shutil
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from components.errors import ServingError
 from serving.embedded_store import embedded_store
 from serving.event_stream import AT_ONCE, CLOSE_S, MAX_WAITING, STREAM, EventStream
 from serving.unsent_file import MAX_BYTES
+from tests.forks import forked
 
 NOWHERE = "redis://127.0.0.1:1/0"
 
@@ -210,12 +213,69 @@ def test_what_a_full_file_does_not_take_is_lost(tmp_path: Path, caplog: pytest.L
     assert "unsent.jsonl is full" in caplog.text
 
 
+def test_what_is_put_is_in_the_stream_by_then(tmp_path: Path) -> None:
+    with embedded_store(tmp_path / "store") as url:
+        stream = EventStream(url, tmp_path / "unsent.jsonl")
+        stream.put([{"n": 1}, {"n": 2}], are_prepared=True)
+        assert (records(url), stream.sent_count) == ([1, 2], 2)
+        stream.close()
+
+
+def test_what_is_put_without_a_store_outlives_a_process_that_is_killed_then(tmp_path: Path) -> None:
+    died = forked([], _put_and_die, NOWHERE, tmp_path / "unsent.jsonl")
+    died.join()
+    assert died.exitcode == -signal.SIGKILL
+    assert (tmp_path / "unsent.jsonl").read_text() == '{"n": 1}\n{"n": 2}\n'
+
+
+def test_what_is_put_unprepared_is_sent_once_prepared(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """The first two times that fails, and what needs none overtakes it."""
+    prepared: list[list[bytes]] = []
+
+    def prepare(lines: Sequence[bytes]) -> None:
+        prepared.append(list(lines))
+        if len(prepared) < 3:
+            raise ServingError("not yet")
+
+    with embedded_store(tmp_path / "store") as url:
+        stream = EventStream(url, tmp_path / "unsent.jsonl", prepare)
+        stream.put([{"n": 1}, {"n": 2}], are_prepared=False)
+        eventually(lambda: len(prepared) == 1, "first try")
+        stream.put([{"n": 3}], are_prepared=True)
+        eventually(lambda: stream.kept_count == 0, "empty file")
+        stream.close()
+        assert records(url) == [3, 1, 2]
+    assert prepared == 3 * [[b'{"n": 1}', b'{"n": 2}']]
+
+
+def test_what_neither_store_nor_file_takes_is_refused_and_not_lost(tmp_path: Path) -> None:
+    with (tmp_path / "unsent.jsonl").open("wb") as file:
+        file.truncate(MAX_BYTES - 10)
+        file.seek(MAX_BYTES - 10)
+        file.write(b"\n")
+    stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
+    with pytest.raises(ServingError, match=r"the store does not answer, and .*unsent.jsonl is full; send the events again"):
+        stream.put([{"n": 1}, {"n": 2}], are_prepared=True)
+    (tmp_path / "unsent.jsonl").unlink()
+    (tmp_path / "unsent.jsonl").mkdir()
+    with pytest.raises(ServingError, match=r"the store does not answer, and .*unsent.jsonl cannot be written"):
+        stream.put([{"n": 1}], are_prepared=True)
+    assert stream.lost_count == 0
+    (tmp_path / "unsent.jsonl").rmdir()
+    stream.close()
+
+
 def test_a_file_is_one_streams_alone(tmp_path: Path) -> None:
     stream = EventStream(NOWHERE, tmp_path / "unsent.jsonl")
     with pytest.raises(ServingError, match=r"unsent.jsonl: another process keeps its unsent events there; end that one"):
         EventStream(NOWHERE, tmp_path / "unsent.jsonl")
     stream.close()
     EventStream(NOWHERE, tmp_path / "unsent.jsonl").close()
+
+
+def _put_and_die(url: str, unsent: Path) -> None:
+    EventStream(url, unsent).put([{"n": 1}, {"n": 2}], are_prepared=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _read_bytes() -> int:

@@ -1,13 +1,18 @@
 """Whatever breaks beside the gateway, every request of a load is answered with a list. Real processes, really killed."""
 
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+import redis
 
+from serving.event_stream import STREAM
 from tests.benchmarks.serving import faults
 from tests.benchmarks.serving.faults import RANKER, STATE, TOWER, Outcome
-from tests.benchmarks.serving.stack import Stack
+from tests.benchmarks.serving.stack import HOST, Stack
 
 pytestmark = pytest.mark.e2e
 
@@ -60,3 +65,38 @@ def test_a_damaged_release_is_refused_and_the_one_before_stays_whole(stack: Stac
 def test_a_disk_that_is_full_while_the_store_is_gone_costs_records_and_no_list(stack: Stack) -> None:
     outcome = checked(faults.disk_full(stack, RATE, SECONDS))
     assert STATE in outcome.fallbacks
+
+
+def test_what_was_answered_outlives_a_gateway_that_is_killed_then(stack: Stack) -> None:
+    """Killed right after an event that the stream has taken, and after one that came without a store."""
+
+    def send(name: str) -> dict[str, int]:
+        event = {"event_id": name, "user_id": "killed", "item_id": name, "type": "click", "timestamp_ms": 1_900_000_000_000}
+        reply = httpx.post(f"http://{HOST}:{stack.port}/v1/events", json={"events": [event]})
+        stack.gateway.kill()
+        assert reply.status_code == 200
+        return reply.json()
+
+    def streamed(name: str) -> int:
+        with redis.Redis(HOST, stack.store.port) as client:
+            return sum(json.loads(fields[b"record"]).get("event_id") == name for _, fields in client.xrange(STREAM))
+
+    assert send("with a store")["folded"] == 1
+    assert streamed("with a store") == 1
+    start_again(stack)
+    stack.store.terminate()
+    assert send("without a store")["deferred"] == 1
+    assert [json.loads(line).get("event_id") for line in stack.unsent.read_bytes().splitlines()][-1] == "without a store"
+    stack.store.start()
+    start_again(stack)
+    deadline_s = time.monotonic() + 60
+    while not streamed("without a store"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    assert send("without a store")["repeated"] == 1
+
+
+def start_again(stack: Stack) -> None:
+    stack.gateway.wait()
+    stack.gateway = stack._gateway_process()
+    stack.wait_until_well()
