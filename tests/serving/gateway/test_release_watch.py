@@ -19,8 +19,8 @@ class Served:
             raise self._errors.pop(0)
         self.version = version
 
-    def watch(self, retry_s: float) -> ReleaseWatch:
-        return ReleaseWatch(lambda: self.current, lambda: self.version, self.take_up, retry_s)
+    def watch(self, retry_s: float, refused_s: float = 3_600.0) -> ReleaseWatch:
+        return ReleaseWatch(lambda: self.current, lambda: self.version, self.take_up, retry_s, refused_s)
 
 
 @pytest.mark.parametrize("error", [ServingError("the model server is away"), RuntimeError("something")])
@@ -49,10 +49,28 @@ def test_there_is_a_pause_before_the_next_try_but_not_for_another_release() -> N
 
 
 @pytest.mark.parametrize("error", [ArtifactError("damaged"), ConfigError("does not fit")])
-def test_what_cannot_pass_is_refused_for_good(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    served = Served(error)
-    watch = served.watch(retry_s=0.0)
+def test_what_is_refused_is_tried_again_more_slowly_and_said_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    served = Served(error, error)
+    watch = served.watch(retry_s=0.0, refused_s=3_600.0)
+    watch.look()
+    watch.look()
+    assert (served.version, served.tries) == (1, 1)
+    served = Served(error, error)
+    watch = served.watch(retry_s=3_600.0, refused_s=0.0)
+    caplog.clear()
     for _ in range(3):
         watch.look()
-    assert (served.version, served.tries) == (1, 1)
-    assert [record.getMessage() for record in caplog.records] == [f"release 2 is refused, 1 stays: {error}"]
+    assert (served.version, served.tries) == (2, 3)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"release 2 is refused, 1 stays, tried again every 0 s: {error}"
+    ]
+
+
+@pytest.mark.parametrize("error", [ArtifactError("damaged"), ServingError("the model server is away")])
+def test_a_roll_back_in_between_ends_the_pause(error: Exception) -> None:
+    served = Served(error)
+    watch = served.watch(retry_s=3_600.0, refused_s=3_600.0)
+    for current in (2, 2, 1, 2):
+        served.current = current
+        watch.look()
+    assert (served.version, served.tries) == (2, 2)
