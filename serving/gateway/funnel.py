@@ -3,10 +3,10 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from serving.state_store import StateStore
 MARGIN_S = 0.003  # of the deadline, for what follows the last stage
 LEAST_S = 0.001  # a stage that is left less than this is not begun
 ANONYMOUS = ""
-T = TypeVar("T")
+Answer = dict[str, NDArray[np.float32]]
 
 
 @dataclass
@@ -102,11 +102,15 @@ class Funnel:
         self.recommend(RecommendRequest(), time.time_ns() // 1_000_000, time.monotonic())
 
     def recommend(self, request: RecommendRequest, now_ms: int, arrived_s: float) -> tuple[RecommendReply, Inputs]:
-        """A list for the request, never empty while the catalogue holds an item that may be shown; and what the models were
-        asked with.
+        """A list for the request, and what the models were asked with.
+
+        It is empty only where no item fits the request, or each that does was had or excluded; ``fallbacks`` says which.
 
         Args:
           arrived_s: ``time.monotonic()`` when the request came, from which its deadline counts.
+
+        Raises:
+          UnfitRequestError: a filter is on a feature that the items do not have, or of another kind.
         """
         progress = Progress(arrived_s + self._settings.deadline_ms / 1000)
         progress.timings_ms["waiting"] = _ms_since(arrived_s)
@@ -120,6 +124,8 @@ class Funnel:
         with progress.stage("ranking"):
             ranked = self._ranked(candidates.rows, inputs, progress)
         items = self._reranked(ranked, candidates, Context(self.release, now_ms, request.count), progress)
+        if not items:
+            progress.fallbacks.append(f"empty list: {self._reason_for_none(request)}")
         progress.timings_ms["total"] = _ms_since(arrived_s)
         reply = RecommendReply(
             request_id=uuid.uuid4().hex,
@@ -130,6 +136,17 @@ class Funnel:
             timings_ms=progress.timings_ms,
         )
         return reply, inputs
+
+    def _reason_for_none(self, request: RecommendRequest) -> str:
+        fitting = self.release.allowed
+        if request.filters:
+            fitting = fitting & self.release.filter.passing(request.filters)
+        kind = "item" if request.candidates is None else "candidate"
+        if request.candidates is not None:
+            fitting = fitting[self.release.rows(request.candidates)]
+        if fitting.any():
+            return f"every {kind} that fits was had or excluded"
+        return f"no {kind} fits the filters" if request.filters else f"no {kind} may be shown"
 
     def _user(self, request: RecommendRequest, progress: Progress) -> User:
         """The user's state from the store, else from the release's snapshot, with the request's own events folded in."""
@@ -184,11 +201,11 @@ class Funnel:
     def _embedding(self, inputs: Inputs, progress: Progress) -> NDArray[np.float32] | None:
         left_s = progress.left_s(self._settings.budgets_ms.query_tower)
 
-        def ask() -> NDArray[np.float32]:
-            answer = self._models.predict("retrieval", inputs, version=self.release.version, timeout_s=left_s)
-            return answer["embedding"][0]
+        def ask() -> Answer:
+            return self._models.predict("retrieval", inputs, version=self.release.version, timeout_s=left_s)
 
-        progress.embedding = _within(left_s, ask, progress, "query tower: recall without it")
+        answer = _within(left_s, ask, progress, "query tower: recall without it")
+        progress.embedding = None if answer is None else answer["embedding"][0]
         return progress.embedding
 
     def _recall_score(self, rows: NDArray[np.int32], inputs: Inputs, progress: Progress) -> NDArray[np.float32]:
@@ -201,7 +218,7 @@ class Funnel:
     def _ranked(self, rows: NDArray[np.int32], inputs: Inputs, progress: Progress) -> Ranked:
         left_s = progress.left_s(self._settings.budgets_ms.ranker)
 
-        def ask() -> dict[str, NDArray[np.float32]]:
+        def ask() -> Answer:
             request = {**inputs, names.ITEM_ID: self.release.item_ids[rows][np.newaxis]}
             signature = "serving_default"
             if progress.embedding is not None:
@@ -263,12 +280,12 @@ def _ms_since(moment_s: float) -> float:
     return round((time.monotonic() - moment_s) * 1000, 3)
 
 
-def _within(left_s: float, ask: Callable[[], T], progress: Progress, fallback: str) -> T | None:
-    """The answer of a model, or None, with the fallback noted, where it does not come in time."""
+def _within(left_s: float, ask: Callable[[], Answer], progress: Progress, fallback: str) -> Answer | None:
+    """The answer of a model, or None, with the fallback noted, where it does not come in time or holds what is no number."""
     if left_s >= LEAST_S:
-        try:
-            return ask()
-        except InferenceError:
-            pass
+        with suppress(InferenceError):
+            answer = ask()
+            if all(np.isfinite(values).all() for values in answer.values()):
+                return answer
     progress.fallbacks.append(fallback)
     return None

@@ -1,8 +1,11 @@
-"""Lists of the release of seven, without a model and without a store."""
+"""Lists of the release of seven, without a model and without a store; where one is needed, with answers by hand or a Valkey."""
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
+import numpy as np
 import pytest
 
 from serving.gateway.api import RecommendReply, RecommendRequest
@@ -38,3 +41,72 @@ def test_nothing_is_said_where_all_candidates_are_shown_or_none_were_given(funne
     for request in ({"candidates": ["i0", "i1"]}, {"exclude": ["i0"]}):
         reply, _ = funnel.recommend(RecommendRequest.model_validate(request), 1_600_000_001_000, time.monotonic())
         assert about_candidates(reply) == []
+
+
+FULL, NOW_MS = [f"i{n}" for n in range(7)], 1_600_000_000_000
+PATIENT = {"deadline_ms": 60_000, "budgets_ms": {"state": 20_000, "query_tower": 20_000, "ranker": 20_000}}
+
+
+def listed(funnel: Funnel, waited_s: float = 0.0, **request: Any) -> RecommendReply:
+    return funnel.recommend(RecommendRequest.model_validate(request), NOW_MS, time.monotonic() - waited_s)[0]
+
+
+@pytest.mark.parametrize(
+    ("request_body", "reason"),
+    [
+        ({"exclude": FULL}, "every item that fits was had or excluded"),
+        ({"filters": [{"feature": "genre", "one_of": ["opera"]}]}, "no item fits the filters"),
+        (
+            {"filters": [{"feature": "words", "one_of": ["star"]}], "exclude": ["i3"]},
+            "every item that fits was had or excluded",
+        ),
+        ({"candidates": ["i3"], "exclude": ["i3"]}, "every candidate that fits was had or excluded"),
+        ({"candidates": ["i2"], "filters": [{"feature": "words", "one_of": ["star"]}]}, "no candidate fits the filters"),
+        ({"candidates": ["nope"]}, "no candidate may be shown"),
+    ],
+)
+def test_a_list_of_nothing_says_why(funnel: Funnel, request_body: dict[str, Any], reason: str) -> None:
+    reply = listed(funnel, **request_body)
+    assert reply.items == []
+    assert [each for each in reply.fallbacks if each.startswith("empty list")] == [f"empty list: {reason}"]
+
+
+def test_a_list_of_something_is_not_said_to_be_empty(funnel: Funnel) -> None:
+    reply = listed(funnel, exclude=FULL[1:])
+    assert [item.item_id for item in reply.items] == ["i0"]
+    assert not [each for each in reply.fallbacks if each.startswith("empty list")]
+
+
+class Answering(ModelClient):
+    """Needs no server. Args: embedding: of the query tower; score: of each item that the ranker is asked about."""
+
+    def __init__(self, embedding: list[float], score: float, click: float) -> None:
+        super().__init__("127.0.0.1:1")
+        self._embedding, self._scores = embedding, {"score": score, "click": click}
+
+    def predict(self, model: str, inputs: Any, **_: Any) -> dict[str, Any]:
+        if model == "retrieval":
+            return {"embedding": np.array([self._embedding], np.float32)}
+        count = inputs["item_id"].shape[1]
+        return {name: np.array([[each] + [0.5] * (count - 1)], np.float32) for name, each in self._scores.items()}
+
+
+@pytest.mark.parametrize(
+    ("embedding", "score", "click", "fallbacks"),
+    [
+        ([1.0, 0.0], 0.9, 0.1, []),
+        ([1.0, 0.0], np.nan, 0.1, ["ranker: the order of recall"]),
+        ([1.0, 0.0], np.inf, 0.1, ["ranker: the order of recall"]),
+        ([1.0, 0.0], 0.9, -np.inf, ["ranker: the order of recall"]),
+        ([np.nan, 0.0], 0.9, 0.1, ["query tower: recall without it"]),
+    ],
+)
+def test_an_answer_that_is_no_number_counts_as_none(
+    release: Release, embedding: list[float], score: float, click: float, fallbacks: list[str]
+) -> None:
+    store = StateStore("redis://127.0.0.1:1/0", release.form.types, StoreLimits(), timeout_s=0.2)
+    with Answering(embedding, score, click) as models, closing(store):
+        reply = listed(Funnel(release, models, store, GatewaySettings.model_validate(PATIENT)))
+    assert len(reply.items) == 7
+    assert reply.fallbacks == fallbacks
+    assert (reply.items[0].score is None) == ("ranker: the order of recall" in fallbacks)
