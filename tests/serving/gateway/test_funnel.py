@@ -1,19 +1,24 @@
 """Lists of the release of seven, without a model and without a store; where one is needed, with answers by hand or a Valkey."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from serving.embedded_store import embedded_store
 from serving.gateway.api import RecommendReply, RecommendRequest
 from serving.gateway.funnel import Funnel
+from serving.gateway.keyed_rows import KeyedRows
 from serving.gateway.release import Release
 from serving.gateway.settings import GatewaySettings
 from serving.inference import ModelClient
-from serving.state_store import StateStore, StoreLimits
+from serving.state_store import StateStore, StoredEvent, StoreLimits
 
 
 @pytest.fixture
@@ -110,3 +115,38 @@ def test_an_answer_that_is_no_number_counts_as_none(
     assert len(reply.items) == 7
     assert reply.fallbacks == fallbacks
     assert (reply.items[0].score is None) == ("ranker: the order of recall" in fallbacks)
+
+
+@pytest.fixture
+def with_store(release: Release, tmp_path: Path) -> Iterator[tuple[Funnel, StateStore]]:
+    """A funnel whose release has seen ann with i1 and i2, both from elsewhere, and bob with i1."""
+    states = pa.table(
+        {
+            "user_id": ["ann", "bob"],
+            "item_id": [["i1", "i2"], ["i1"]],
+            "timestamp_ms": [[100, 200], [100]],
+            "value": pa.array([[1.0, 2.0], [1.0]], pa.list_(pa.float32())),
+            "type": pa.array([[0, 0], [0]], pa.list_(pa.int16())),
+            "user_count_event": [2, 1],
+            "seen_item_id": [["i1", "i2"], ["i1"]],
+        }
+    )
+    release = dataclasses.replace(release, states=KeyedRows.of(states, "user_id"))
+    with embedded_store(tmp_path / "store") as url, ModelClient("127.0.0.1:1") as models:
+        store = StateStore(url, release.form.types, StoreLimits(), timeout_s=20)
+        yield Funnel(release, models, store, GatewaySettings.model_validate(PATIENT)), store
+        store.close()
+
+
+STATE = "state store: the release's snapshot of the user"
+
+
+def test_the_store_is_asked_only_where_its_whole_budget_is_left(with_store: tuple[Funnel, StateStore]) -> None:
+    """Of 60 s 45 are gone: 15 s are left, and the store may take 20."""
+    funnel, store = with_store
+    store.fold("cid", [StoredEvent("e", "i5", 300, None, "event")])
+    asked, not_asked = listed(funnel, user_id="cid"), listed(funnel, waited_s=45.0, user_id="cid")
+    assert STATE not in asked.fallbacks
+    assert "i5" not in {item.item_id for item in asked.items}
+    assert STATE in not_asked.fallbacks
+    assert "i5" in {item.item_id for item in not_asked.items}
