@@ -12,6 +12,9 @@ from serving.gateway.release import Release
 
 Rows = NDArray[np.int32]
 RECENT_ITEMS = 5
+# Of the items that may not come back, how many are made up for at first: a search takes the longer the more it is to find,
+# and what users have had is mostly not all among what is nearest to them.
+MADE_UP_FOR = 2_000
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,21 @@ class Candidates:
 class Allowed:
     """The rows of a release that may come back, and the best of them.
 
-    More are fetched than are wanted, by the share that the filters let through and by those that the request leaves out.
-    Where it would have to be more than the filters let through, these are looked at one by one instead, so that a narrow
-    filter finds what there is.
+    More are fetched than are wanted, by the share that the filters let through and by those that the request leaves out: at
+    first by ``MADE_UP_FOR`` of these at most, and by all only where that has brought too few. Where it would have to be more
+    than the filters let through, these are looked at one by one instead, so that a narrow filter finds what there is.
     """
 
     def __init__(self, release: Release, known: Known) -> None:
         self.release = release
         self.mask = release.allowed.copy() if known.fitting is None else release.allowed & known.fitting
-        self._share = max(1, int(np.count_nonzero(self.mask))) / max(1, len(self.mask))
+        self._fitting_count = max(1, int(np.count_nonzero(self.mask)))
         self.mask[known.left_out] = False
         self._left_out_count = len(known.left_out)
 
     def first(self, ranking: Rows, count: int) -> Rows:
         """The first ones of a ranking."""
-        reach = self._reach(count)
+        reach = self._reach(count, MADE_UP_FOR)
         while True:
             found = ranking[:reach][self.mask[ranking[:reach]]]
             if len(found) >= count or reach >= len(ranking):
@@ -77,17 +80,25 @@ class Allowed:
 
     def nearest(self, queries: NDArray[np.float32], count: int) -> Rows:
         """int32 [num_queries, …]; rows best first, ``MISSING`` where one may not come back."""
-        reach = self._reach(count)
-        if reach < self._share * len(self.mask):
-            rows, _ = self.release.index.search(queries, reach)
-            return np.where(self.mask[rows], rows, MISSING)
+        reach, whole_reach = self._reach(count, MADE_UP_FOR), self._reach(count, self._left_out_count)
+        if reach < self._fitting_count:
+            rows = self._searched(queries, reach)
+            if reach == whole_reach or (np.count_nonzero(rows != MISSING, axis=1) >= count).all():
+                return rows
+        if whole_reach < self._fitting_count:
+            return self._searched(queries, whole_reach)
         allowed = np.flatnonzero(self.mask).astype(np.int32)
         if not len(allowed):
             return np.zeros((len(queries), 0), np.int32)
         return allowed[ExactIndex(self.release.vectors[allowed]).search(queries, count)[0]]
 
-    def _reach(self, count: int) -> int:
-        return min(len(self.mask), math.ceil(count / self._share) + self._left_out_count)
+    def _searched(self, queries: NDArray[np.float32], reach: int) -> Rows:
+        rows, _ = self.release.index.search(queries, reach)
+        return np.where(self.mask[rows], rows, MISSING)
+
+    def _reach(self, count: int, made_up_for: int) -> int:
+        fetched = math.ceil(count * len(self.mask) / self._fitting_count) + min(self._left_out_count, made_up_for)
+        return min(len(self.mask), fetched)
 
 
 def two_tower(allowed: Allowed, known: Known, count: int) -> Rows:

@@ -1,8 +1,12 @@
 """Merging of recall's sources, on a release of seven items whose neighbours can be seen by eye."""
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 
-from serving.gateway.recall import Known, recall
+from components.index.index import ExactIndex
+from serving.gateway.recall import MADE_UP_FOR, Allowed, Known, recall
 from serving.gateway.release import Release
 
 
@@ -123,3 +127,53 @@ def test_rows_that_the_release_does_not_allow_never_come_back(release: Release) 
     every = {"two_tower": 3, "item_to_item": 3, "similar_items": 3, "segment": 3, "trending": 3, "popular": 3, "fresh": 3}
     found = recall(without, known([1.0, 0.0], history=(0,), segment=(6, 1)), every, 7)
     assert sorted(found.rows.tolist()) == [0, 1, 2, 3]
+
+
+class Watched(ExactIndex):
+    """Attributes: reaches: how many rows each search was asked for."""
+
+    def __init__(self, vectors: Any) -> None:
+        super().__init__(vectors)
+        self.reaches: list[int] = []
+
+    def search(self, queries: Any, k: int) -> Any:
+        self.reaches.append(k)
+        return super().search(queries, k)
+
+
+def on_a_line(release: Release, count: int) -> tuple[Release, Watched]:
+    """The nearest to a positive query is the last row, then the last but one, …"""
+    vectors = np.stack([np.arange(count, dtype=np.float32), np.ones(count, np.float32)], axis=1)
+    index = Watched(vectors)
+    return dataclasses.replace(release, vectors=vectors, index=index, allowed=np.ones(count, bool)), index
+
+
+QUERY = np.array([[1.0, 0.0]], np.float32)
+MUCH = 3 * MADE_UP_FOR
+
+
+def test_a_user_who_has_had_very_much_is_not_searched_for_as_much(release: Release) -> None:
+    """Of all that was had, half lies among the nearest that are fetched."""
+    release, index = on_a_line(release, 5 * MUCH)
+    had = np.arange(5 * MUCH - 2 * MUCH, 5 * MUCH, 2, dtype=np.int32)
+    rows = Allowed(release, Known(None, had, had)).nearest(QUERY, 10)[0]
+    assert rows[rows >= 0][:3].tolist() == [5 * MUCH - 1, 5 * MUCH - 3, 5 * MUCH - 5]
+    assert index.reaches == [10 + MADE_UP_FOR]
+
+
+def test_where_all_the_nearest_were_had_the_search_goes_on_till_the_list_is_full(release: Release) -> None:
+    release, index = on_a_line(release, 5 * MUCH)
+    had = np.arange(4 * MUCH, 5 * MUCH, dtype=np.int32)
+    rows = Allowed(release, Known(None, had, had)).nearest(QUERY, 10)[0]
+    assert rows[rows >= 0].tolist() == list(range(4 * MUCH - 1, 4 * MUCH - 11, -1))
+    assert index.reaches == [10 + MADE_UP_FOR, 10 + MUCH]
+
+
+def test_where_more_was_had_than_fits_what_is_left_is_looked_at_one_by_one(release: Release) -> None:
+    """The first half of the rows fit, and all but three of these were had; 20 that fit take a search of 40 and what was had."""
+    release, index = on_a_line(release, 2 * MUCH)
+    fitting = np.arange(2 * MUCH) < MUCH
+    had = np.arange(3, MUCH, dtype=np.int32)
+    rows = Allowed(release, Known(None, had, had, fitting)).nearest(QUERY, 20)[0]
+    assert rows.tolist() == [2, 1, 0]
+    assert index.reaches == [40 + MADE_UP_FOR]
