@@ -115,6 +115,34 @@ class UserState:
         forgotten = self.forgotten_counts + np.bincount(types[dropped], minlength=len(self.forgotten_counts))
         return self.__class__(items[held], moments[held], values[held], types[held], forgotten)
 
+    def merged(self, snapshot: "UserState", keep: int) -> "UserState":
+        """This state, kept while events came, with what only a snapshot of the log knows: the ``keep`` most recent of both.
+
+        An event is known by its item, moment and type, as a snapshot has no ids. Of each type the larger of the two counts
+        holds, or that of the events held where it is larger still. Either may have counted what the other never heard of,
+        and yet their sum would count most events twice: this state began with an earlier snapshot, and what came since is in
+        the log that later ones are made of.
+        """
+        type_count = len(self.forgotten_counts)
+        total = self.forgotten_counts + np.bincount(self.type, minlength=type_count)
+        total_in_snapshot = snapshot.forgotten_counts + np.bincount(snapshot.type, minlength=type_count)
+        known = set(zip(self.item_id.tolist(), self.timestamp_ms.tolist(), self.type.tolist(), strict=True))
+        events = zip(snapshot.item_id.tolist(), snapshot.timestamp_ms.tolist(), snapshot.type.tolist(), strict=True)
+        missing = [place for place, event in enumerate(events) if event not in known]
+        if not missing and (total_in_snapshot <= total).all():
+            return self
+        types = np.concatenate([snapshot.type[missing], self.type])
+        total = np.maximum(np.maximum(total, total_in_snapshot), np.bincount(types, minlength=type_count))
+        moments = np.concatenate([snapshot.timestamp_ms[missing], self.timestamp_ms])
+        held = np.argsort(moments, kind="stable")[-keep:]
+        return UserState(
+            np.concatenate([snapshot.item_id[missing], self.item_id])[held],
+            moments[held],
+            np.concatenate([snapshot.value[missing], self.value])[held],
+            types[held],
+            total - np.bincount(types[held], minlength=type_count),
+        )
+
     def past(self) -> UserPast:
         """The state as a past of the one user with code 0."""
         return UserPast(

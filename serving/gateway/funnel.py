@@ -149,7 +149,7 @@ class Funnel:
         return f"no {kind} fits the filters" if request.filters else f"no {kind} may be shown"
 
     def _user(self, request: RecommendRequest, progress: Progress) -> User:
-        """The user's state from the store, else from the release's snapshot, with the request's own events folded in."""
+        """The user's state from the store, with what only the release's snapshot knows, and with the request's own events."""
         user_id = request.user_id or ANONYMOUS
         state: UserState | None = None
         seen: tuple[str, ...] = ()
@@ -162,8 +162,11 @@ class Funnel:
                 state, seen = stored.state, stored.seen
             except ServingError:
                 progress.fallbacks.append("state store: the release's snapshot of the user")
-            if state is None and (snapshot := self.release.snapshot(user_id)) is not None:
-                state, seen = snapshot
+            if (snapshot := self.release.snapshot(user_id)) is not None:
+                in_log, had = snapshot
+                keep = self.release.config.samples.history_length
+                state = in_log if state is None else state.merged(in_log, max(keep, len(state.item_id)))
+                seen = (*had, *seen)
         state = state or UserState.empty(len(self.release.form.types))
         events = [event for event in request.events if event.type in self.release.form.types]
         return User(user_id, folded(state, events, self.release), [*seen, *(event.item_id for event in events)])

@@ -138,3 +138,69 @@ def test_a_late_event_takes_its_own_place_or_is_only_counted() -> None:
     older = between.fold(np.array(["d"], object), np.array([5]), np.ones(1, np.float32), np.array([BUY], np.int16), keep=2)
     assert older.item_id.tolist() == ["c", "b"]
     assert older.forgotten_counts.tolist() == [1, 1]
+
+
+def state(*events: tuple[str, int, int], forgotten: tuple[int, int] = (0, 0)) -> UserState:
+    """Of (item, moment in ms, type); the value is a tenth of the moment."""
+    items, moments, types = zip(*events, strict=True) if events else ((), (), ())
+    values = np.array(moments, np.float32) / 10
+    return UserState(
+        np.array(items, object), np.array(moments, np.int64), values, np.array(types, np.int16), np.array(forgotten)
+    )
+
+
+def held(of: UserState) -> list[tuple[str, int, int]]:
+    assert of.value.tolist() == [np.float32(moment / 10) for moment in of.timestamp_ms]
+    return list(zip(of.item_id.tolist(), of.timestamp_ms.tolist(), of.type.tolist(), strict=True))
+
+
+def test_a_snapshot_that_knows_nothing_more_changes_nothing() -> None:
+    live = state(("a", 10, VIEW), ("b", 20, BUY), ("c", 30, VIEW), forgotten=(2, 0))
+    assert live.merged(state(("a", 10, VIEW), ("b", 20, BUY), forgotten=(2, 0)), keep=10) is live
+
+
+def test_what_only_the_snapshot_knows_takes_its_place_in_the_history() -> None:
+    """d came by another way; c lies in both, e in the live state alone. Of views the log counts 2 + 2, of buys both count 1."""
+    live = state(("b", 20, BUY), ("c", 30, VIEW), ("e", 50, VIEW), forgotten=(1, 0))
+    snapshot = state(("c", 30, VIEW), ("d", 40, VIEW), forgotten=(2, 1))
+    merged = live.merged(snapshot, keep=10)
+    assert held(merged) == [("b", 20, BUY), ("c", 30, VIEW), ("d", 40, VIEW), ("e", 50, VIEW)]
+    assert merged.forgotten_counts.tolist() == [1, 0]
+    assert as_of(merged.past(), 0, 99)[1:] == ([4, 1], pytest.approx(0.049))
+
+
+def test_the_last_moment_may_be_the_snapshots() -> None:
+    merged = state(("a", 10, VIEW)).merged(state(("b", 60, VIEW)), keep=10)
+    assert as_of(merged.past(), 0, 99)[2] == pytest.approx(0.039)
+    assert as_of(merged.past(), 0, 99)[1] == [2, 0]  # the larger count is 1, and yet two are held
+
+
+def test_an_event_is_told_by_item_moment_and_type() -> None:
+    merged = state(("a", 10, VIEW)).merged(state(("a", 10, BUY), ("b", 10, VIEW), ("a", 11, VIEW)), keep=10)
+    assert held(merged) == [("a", 10, BUY), ("b", 10, VIEW), ("a", 10, VIEW), ("a", 11, VIEW)]
+
+
+def test_what_is_merged_is_bounded_by_its_oldest() -> None:
+    """Four in all, of which two are held; three views and one buy."""
+    merged = state(("b", 20, BUY), ("d", 40, VIEW)).merged(state(("a", 10, VIEW), ("c", 30, VIEW)), keep=2)
+    assert held(merged) == [("c", 30, VIEW), ("d", 40, VIEW)]
+    assert merged.forgotten_counts.tolist() == [1, 1]
+
+
+def test_counts_alone_are_merged_too() -> None:
+    live = state(("a", 10, VIEW), forgotten=(3, 0))
+    assert live.merged(state(("a", 10, VIEW), forgotten=(1, 5)), keep=10).forgotten_counts.tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_merged_state_of_two_halves_of_a_log_gives_the_values_of_training(seed: int) -> None:
+    """The batch has the first two thirds, the live state the last two: together they are the whole, as far as it is held."""
+    rng = np.random.default_rng(seed)
+    events = random_events(rng, 30)
+    first, last = (folded(UserState.empty(3), events, rows, keep=30) for rows in (np.arange(20), np.arange(10, 30)))
+    now = np.array([events[1][-1] + 1])
+    whole = UserPast(np.zeros(30, np.int64), events[1], events[3], np.zeros((1, 3), np.int64))
+    wanted = seen_by_models(events, whole.as_of(np.zeros(1, np.int64), now, 12))
+    merged = last.merged(first, keep=30)
+    parts = (merged.item_id, merged.timestamp_ms, merged.value, merged.type)
+    assert seen_by_models(parts, merged.past().as_of(np.zeros(1, np.int64), now, 12)) == wanted

@@ -150,3 +150,13 @@ def test_the_store_is_asked_only_where_its_whole_budget_is_left(with_store: tupl
     assert "i5" not in {item.item_id for item in asked.items}
     assert STATE in not_asked.fallbacks
     assert "i5" in {item.item_id for item in not_asked.items}
+
+
+def test_what_a_newer_release_knows_of_a_user_is_added_to_the_live_state(with_store: tuple[Funnel, StateStore]) -> None:
+    """Ann's state began before the release: of i1 the gateway was told, of i2 it never was, and of i5 the log not yet."""
+    funnel, store = with_store
+    store.fold("ann", [StoredEvent("e1", "i1", 100, 1.0, "event"), StoredEvent("e5", "i5", 300, None, "event")])
+    reply, inputs = funnel.recommend(RecommendRequest(user_id="ann"), NOW_MS, time.monotonic())
+    assert {item.item_id for item in reply.items} == {"i0", "i3", "i4", "i6"}
+    assert inputs["history_item_id"].tolist() == [["i5", "i2", "i1"]]
+    assert inputs["user_count_event"].tolist() == [3.0]
