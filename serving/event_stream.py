@@ -166,7 +166,7 @@ class EventStream:
 
     def _answers(self) -> bool:
         try:
-            self._client.ping()
+            self._client.exists(STREAM)  # of a cluster this asks the stream's node alone, where a ping asks all
         except Exception as error:
             self._refused(error)
             return False

@@ -148,14 +148,18 @@ class StateStore:
             events, counts, seen = pipeline.execute()
         return StoredUser(self._state(events, counts) if counts else None, tuple(seen))
 
-    def knows(self, user_id: str) -> bool:
-        """Whether anything is kept of a user: asked before a write, with a write's patience.
+    def knows(self, user_id: str, patient: bool = True) -> bool:
+        """Whether anything is kept of a user, asked before a write.
+
+        Args:
+          patient: for as long as a write; False only for as long as a read, so that a store that hangs is found out early.
 
         Raises:
           ServingError: the store does not answer in time.
         """
+        client = self._writer if patient else self._reader
         with _answering():
-            return bool(self._writer.exists(_keys(user_id)[1]))
+            return bool(client.exists(_keys(user_id)[1]))
 
     def fold(self, user_id: str, events: Sequence[StoredEvent]) -> int:
         """Fold events into a user's state; those that are known to have been folded before change nothing.
