@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,52 @@ def samples(histories: list[list[int]], items: list[int]) -> dict[str, tf.Tensor
         "weight": tf.ones(len(items)),
         "window": tf.ones([len(items), 1 + width], tf.int64),
     }
+
+
+def test_self_attention_by_its_formula() -> None:
+    """One block and one head, in numpy: the state of place i sees the places from i on, up to where the history began."""
+    dim, length = 4, 3
+    encoder = SelfAttention(dim, length, blocks=1, heads=1, dropout=0.0)
+    events = np.random.default_rng(1).normal(size=(1, length + 1, dim)).astype(np.float32)
+    lengths = np.array([2])  # place 2 is where the history began; place 3 means nothing
+    made = encoder(tf.constant(events), tf.constant(lengths, tf.int32))[0]
+    weights = {name.split("/", 1)[-1].removesuffix(":0"): value.numpy() for name, value in _by_name(encoder).items()}
+
+    def of(part: str) -> list[np.ndarray]:
+        return [value for name, value in weights.items() if part in name]
+
+    def normed(x: np.ndarray) -> np.ndarray:
+        return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)  # as built: scale 1, offset 0
+
+    (query, _), (key, _), (value, _), (out, _) = (of(part) for part in ("query", "key", "value", "attention_output"))
+    (widen, _), (narrow, _) = of("dense/"), of("dense_1/")
+    x = events[0] + weights["places"]
+    before = normed(x)
+    asked, told, brought = (before @ kernel[:, 0] for kernel in (query, key, value))
+    scores = asked @ told.T / np.sqrt(dim)
+    place = np.arange(length + 1)
+    scores[(place[:, None] > place) | (place > lengths[0])] = -np.inf
+    shares = np.exp(scores[:3]) / np.exp(scores[:3]).sum(-1, keepdims=True)
+    x = x[:3] + (shares @ brought) @ out[0]
+    wide = normed(x) @ widen
+    x = x + (wide * (1 + np.vectorize(math.erf)(wide / math.sqrt(2))) / 2) @ narrow
+    np.testing.assert_allclose(made[:3], normed(x), rtol=1e-4, atol=1e-5)
+
+
+def _by_name(layer: keras.layers.Layer) -> dict[str, tf.Variable]:
+    return {variable.name: variable for variable in layer.variables}
+
+
+def test_gru_reads_from_where_the_history_began() -> None:
+    """Keras' own GRU, given the events oldest first, ends in the state of place 0."""
+    encoder, theirs = Recurrent(4, layers=1, dropout=0.0), keras.layers.GRU(4, return_sequences=True)
+    events = tf.random.stateless_normal([1, 4, 4], [3, 4])
+    made = encoder(events, tf.constant([2]))
+    theirs(events)
+    theirs.set_weights(encoder._layers[0].get_weights())
+    oldest_first = tf.reverse(events[:, :3], axis=[1])  # place 2 is where it began; place 3 means nothing
+    expected = encoder._out(tf.reverse(theirs(oldest_first), axis=[1]))
+    np.testing.assert_allclose(made[:, :3], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_saved_tower_gives_the_same_vectors(tower: SequenceTower, tmp_path: Path) -> None:

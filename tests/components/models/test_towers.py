@@ -5,7 +5,7 @@ import tf_keras as keras
 
 from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
-from components.models.towers import ItemTower, PooledTower
+from components.models.towers import RECENT, ItemTower, PooledTower
 
 DIM = 6
 
@@ -74,6 +74,21 @@ def test_without_features_the_id_is_the_vector() -> None:
     bare = ItemTable(ItemFacts(["ant"], (), {}, np.array([True])))
     tower = ItemTower(bare, DIM, hidden=(), id_dropout=0.0, dropout=0.0)
     np.testing.assert_array_equal(tower(tf.constant([0, 1])), tf.gather(tower.trainable_weights[0], [1, 0]))
+
+
+def test_the_pooled_tower_by_its_formula(item_tower: ItemTower, query_tower: PooledTower) -> None:
+    """Σ_l softmax_l(W tanh(W′ v_l) + age(l) + value_l u) v_l for each attention, the mean, and that of the last few."""
+    rows, ages, values = [1, 0, 2, 0, 1, 2, 1], [1, 2, 3, 4, 5, 6, 7], [1.0, 0.0, 2.0, -1.0, 3.0, 0.0, 1.0]
+    made = query_tower(request([rows], [ages], [values]))[0]
+    vectors = item_tower(tf.constant(rows)).numpy()
+    (inner, inner_bias), (outer, outer_bias) = (layer.get_weights() for layer in query_tower._attend.layers)
+    asked = np.tanh(vectors @ inner + inner_bias) @ outer + outer_bias
+    asked += query_tower._age.get_weights()[0][ages] + np.outer(values, query_tower._value.get_weights()[0][0])
+    shares = np.exp(asked) / np.exp(asked).sum(axis=0)
+    pooled = [*(shares.T @ vectors), vectors.mean(axis=0), vectors[:RECENT].mean(axis=0)]
+    hour = query_tower._slots.get_weights()[0][0]
+    joined = np.concatenate([*pooled, hour])[np.newaxis]
+    np.testing.assert_allclose(made, query_tower._out(query_tower._hidden(joined))[0], rtol=1e-4, atol=1e-6)
 
 
 def test_padding_changes_nothing(query_tower: PooledTower) -> None:

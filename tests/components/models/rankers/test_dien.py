@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.config.rankers import DienSettings
 from components.models.items import PAD
-from components.models.rankers.dien import Augru, next_item_loss
+from components.models.rankers.dien import Augru, Dien, next_item_loss
+from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 
 
 def sigmoid(x: float) -> float:
@@ -99,3 +101,19 @@ print(float(whole), float(strategy.reduce(tf.distribute.ReduceOp.SUM, shares, ax
     whole, together = map(float, ran.stdout.split())
     assert whole > 0
     assert together == pytest.approx(whole, rel=1e-5)
+
+
+def test_interests_are_weighed_by_the_candidate(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """a_t = softmax_t(h_t W e_a) (eq. 8), under which the AUGRU reads the interests; its last state joins the rest."""
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer = Dien(parts, 4, DienSettings(interest_dim=3, hidden=(5,), auxiliary_weight=0.0))
+    made = layer(batch)
+    past = layer._narrow(batch.history)[:1, ::-1]  # of the first request, both of whose places are used
+    interests = layer._extract(past, tf.ones([1, 2, 1]))[0, :, 0].numpy()
+    for place in range(2):
+        candidate = layer._match(layer._narrow(batch.candidates[:1, place]))[0].numpy()
+        powers = np.exp(interests @ candidate)
+        attention = tf.constant((powers / powers.sum())[np.newaxis, :, np.newaxis], tf.float32)
+        evolved = layer._evolve(tf.constant(interests[np.newaxis]), attention)[:, -1, 0]
+        expected = layer._deep(tf.concat([batch.joined[:1, place], evolved], axis=-1))[0]
+        np.testing.assert_allclose(made[0, place], expected, rtol=1e-4, atol=1e-6)

@@ -1,9 +1,10 @@
 import numpy as np
 import tensorflow as tf
 
+from components.config.rankers import DeepFmSettings, WideDeepSettings
 from components.models.items import PAD
 from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
-from components.models.rankers.wide import FirstOrder, HistoryCrosses, pairwise_products
+from components.models.rankers.wide import DeepFm, FirstOrder, HistoryCrosses, WideDeep, pairwise_products
 
 
 def test_the_second_order_term_is_over_all_pairs() -> None:
@@ -12,6 +13,27 @@ def test_the_second_order_term_is_over_all_pairs() -> None:
     request = tf.constant([[[1.0, 2.0], [3.0, -1.0]]])
     items = tf.constant([[[[0.0, 4.0], [2.0, 2.0]], [[0.0, 0.0], [1.0, 0.0]]]])
     np.testing.assert_allclose(pairwise_products(request, items), [[[23.0], [5.0]]])
+
+
+def test_deepfm_is_its_three_parts_side_by_side(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """ŷ = y_FM + y_DNN (Guo et al. 2017, eq. 1), which a single head adds up, both of the same embeddings."""
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer = DeepFm(parts, 4, DeepFmSettings(hidden=(3,)))
+    made = layer(batch)
+    fields = np.concatenate([np.repeat(batch.request_fields[:, None], 2, axis=1), batch.item_fields], axis=2)
+    pairs = np.einsum("bnfd,bngd->bnfg", fields, fields)
+    second = np.triu(pairs, 1).sum(axis=(2, 3))[..., None]
+    np.testing.assert_allclose(
+        made, np.concatenate([layer._first_order(batch), second, layer._deep(batch.joined)], -1), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_wide_and_deep_are_side_by_side(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer = WideDeep(parts, 4, WideDeepSettings(hidden=(3,), cross_buckets=100))
+    made = layer(batch)
+    wide = [layer._first_order(batch), layer._crosses(batch.past, batch.rows)]
+    np.testing.assert_allclose(made, np.concatenate([*wide, layer._deep(batch.joined)], -1), rtol=1e-5)
 
 
 def test_first_order_is_the_sum_of_the_weights_of_what_is_there(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
