@@ -1,4 +1,4 @@
-"""A gateway as its users start it, with a model server and a store that can be killed, stopped and started again."""
+"""What `winnow serve` starts, each process by itself, so that it can be killed, stopped and started again."""
 
 import os
 import shutil
@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,9 +32,13 @@ QUIET_S = 3.0
 
 
 class Stack:
-    """Processes over a copy of a folder of releases, on ports that stay the same when one is started again."""
+    """Processes over a copy of a folder of releases, on ports that stay the same when one is started again.
 
-    def __init__(self, releases: Path, workdir: Path) -> None:
+    Args:
+      settings: the gateway's YAML file; None leaves all to the defaults, which re-rank nothing.
+    """
+
+    def __init__(self, releases: Path, workdir: Path, settings: Path | None = None) -> None:
         shutil.copytree(releases, workdir / "releases")
         self.workdir = workdir
         self.registry = Registry(workdir / "releases")
@@ -47,7 +51,8 @@ class Stack:
             log_path=workdir / "model-server.log",
         )
         self.store = ValkeyServer(port=self._store_port, data_dir=workdir / "state", persist=True, config=CONFIG)
-        self._model_server = f"{HOST}:{model_port}"
+        self._gateway_flags = [f"--port={self.port}", f"--model_server={HOST}:{model_port}"]
+        self._gateway_flags += [] if settings is None else [f"--settings={settings.resolve()}"]
 
     @property
     def log(self) -> Path:
@@ -62,21 +67,23 @@ class Stack:
             started.enter_context(self.models)
             started.callback(self.store.terminate)
             self.store.start()
-            self.gateway = self._gateway_process()
-            started.callback(self._end_gateway)
+            self.log_writer = started.enter_context(self._running("log_writer"))
+            self.gateway = started.enter_context(self._running("gateway", *self._gateway_flags))
             self.wait_until_well()
             self._started = started.pop_all()
         return self
 
-    def _gateway_process(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "serving.gateway", f"--workdir={self.workdir}", f"--port={self.port}"]
-        command += [f"--model_server={self._model_server}", f"--store_url=redis://{HOST}:{self._store_port}/0"]
-        with self.log.open("ab") as log:
-            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-
-    def _end_gateway(self) -> None:
-        self.gateway.send_signal(signal.SIGTERM)
-        self.gateway.wait()
+    @contextmanager
+    def _running(self, name: str, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+        store_url = f"redis://{HOST}:{self._store_port}/0"
+        command = [sys.executable, "-m", f"serving.{name}", f"--workdir={self.workdir}", f"--store_url={store_url}", *flags]
+        with (self.workdir / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._started.close()
@@ -146,9 +153,9 @@ class Stack:
             time.sleep(0.05)
 
     def logged(self) -> int:
-        """Records in the event stream."""
+        """Records that the event stream has taken, those included that the log writer has dropped from it."""
         with redis.Redis(HOST, self._store_port) as client:
-            return int(client.xlen(STREAM))
+            return int(client.xinfo_stream(STREAM)["entries-added"])
 
     def rss_mib(self) -> dict[str, float]:
         """Resident memory of each process."""
