@@ -57,8 +57,17 @@ def _max_rate(stack: Stack, seconds: float) -> float:
     return kept
 
 
-def _is_kept(stack: Stack, rate: float, seconds: float) -> bool:
-    answers = answers_to(stack.traffic(rate, seconds, seed=int(rate)))
+def _is_kept(stack: Stack, rate: int, seconds: float) -> bool:
+    """Whether at least two of three loads are in time, the third being sent where the first two differ.
+
+    One load's slowest hundredth is a few requests: a single stall of the machine, which others share, would decide on a rate.
+    """
+    first, second = (_is_in_time(stack, rate, seconds, seed=3 * rate + number) for number in range(2))
+    return first if first == second else _is_in_time(stack, rate, seconds, seed=3 * rate + 2)
+
+
+def _is_in_time(stack: Stack, rate: int, seconds: float, seed: int) -> bool:
+    answers = answers_to(stack.traffic(rate, seconds, seed=seed))
     good = all(answer.status == 200 and answer.items for answer in answers)
     return good and percentile_ms(answers, 99) < P99_MS and _fallback_share(answers) <= MAX_FALLBACK_SHARE
 
