@@ -13,7 +13,7 @@ from pathlib import Path
 
 from components.push.registry import MANIFEST_FILE, MODELS, Registry
 from tests.benchmarks.serving.load import Answer, Load, fallbacks_of, percentile_ms
-from tests.benchmarks.serving.stack import Stack
+from tests.benchmarks.serving.stack import Stack, Written
 
 STATE = "state store: the release's snapshot of the user"
 TOWER = "query tower: recall without it"
@@ -29,11 +29,13 @@ class Outcome:
     Attributes:
       answers: to every request of the load.
       well_after_s: from the cure until a list came that needed no fallback.
+      written: what came of the records that the answers promised.
       note: what else there is to say.
     """
 
     answers: list[Answer]
     well_after_s: float
+    written: Written
     note: str = ""
 
     @property
@@ -63,6 +65,9 @@ class Outcome:
             "max_ms": round(percentile_ms(self.answers, 100), 1),
             "fallbacks": self.fallbacks,
             "releases": self.releases,
+            "records": self.written.acknowledged,
+            "records_lost": self.written.lost,
+            "records_doubled": self.written.doubled,
             "well_after_s": round(self.well_after_s, 1),
             "note": self.note,
         }
@@ -74,21 +79,18 @@ def model_server_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
         stack.kill_models()
         answers = load.answers()
     stack.models.start()
-    return Outcome(answers, stack.wait_until_well())
+    return _outcome(stack, answers)
 
 
 def store_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
-    """Killed and started again under the load; what was shown meanwhile reaches the stream afterwards."""
-    before = stack.logged()
+    """Killed and started again under the load; what was shown meanwhile reaches the log afterwards."""
     with Load(stack.traffic(rate, seconds)) as load:
         time.sleep(BEFORE_S)
         stack.store.terminate()
         time.sleep(BEFORE_S)
         stack.store.start()
         answers = load.answers()
-    well_after_s = stack.wait_until_well()
-    missing = stack.wait_for_log(before + sum(answer.status == 200 for answer in answers))
-    return Outcome(answers, well_after_s, f"{missing} records of what was shown are missing from the stream")
+    return _outcome(stack, answers)
 
 
 def ranker_stalled(stack: Stack, rate: float, seconds: float) -> Outcome:
@@ -99,7 +101,7 @@ def ranker_stalled(stack: Stack, rate: float, seconds: float) -> Outcome:
         time.sleep(STALL_S)
         kill(stack.models.pid, signal.SIGCONT)
         answers = load.answers()
-    return Outcome(answers, stack.wait_until_well())
+    return _outcome(stack, answers)
 
 
 def release_swapped(stack: Stack, rate: float, seconds: float) -> Outcome:
@@ -109,7 +111,7 @@ def release_swapped(stack: Stack, rate: float, seconds: float) -> Outcome:
         stack.registry.make_current(version)
         answers = load.answers()
     stack.wait_until_served(version)
-    return Outcome(answers, stack.wait_until_well(), f"release {version} is served")
+    return _outcome(stack, answers, f"release {version} is served")
 
 
 def newest_bundle_corrupt(stack: Stack, rate: float, seconds: float) -> Outcome:
@@ -124,20 +126,17 @@ def newest_bundle_corrupt(stack: Stack, rate: float, seconds: float) -> Outcome:
         answers = load.answers()
     stack.wait_for_line(f"release {version} is refused")
     stack.registry.make_current(good)
-    return Outcome(answers, stack.wait_until_well(), f"release {version} is refused, {good} stays")
+    return _outcome(stack, answers, f"release {version} is refused, {good} stays")
 
 
 def disk_full(stack: Stack, rate: float, seconds: float) -> Outcome:
     """The store is gone, and the disk takes no byte of what is to be kept for it meanwhile."""
-    before = stack.logged()
     with Load(stack.traffic(rate, seconds)) as load, _no_file_may_grow(stack.gateway.pid):
         time.sleep(BEFORE_S)
         stack.store.terminate()
         answers = load.answers()
     stack.store.start()
-    well_after_s = stack.wait_until_well()
-    missing = stack.wait_for_log(before + sum(answer.status == 200 for answer in answers))
-    return Outcome(answers, well_after_s, f"{missing} records of what was shown fitted nowhere and are lost")
+    return _outcome(stack, answers)
 
 
 FAULTS: Mapping[str, Callable[[Stack, float, float], Outcome]] = {
@@ -148,6 +147,11 @@ FAULTS: Mapping[str, Callable[[Stack, float, float], Outcome]] = {
     "newest bundle corrupt": newest_bundle_corrupt,
     "store gone and disk full": disk_full,
 }
+
+
+def _outcome(stack: Stack, answers: list[Answer], note: str = "") -> Outcome:
+    """Once all is cured."""
+    return Outcome(answers, stack.wait_until_well(), stack.wait_for_log(answers), note)
 
 
 def copy_release(registry: Registry) -> int:

