@@ -5,7 +5,8 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import kill
@@ -20,6 +21,7 @@ TOWER = "query tower: recall without it"
 RANKER = "ranker: the order of recall"
 BEFORE_S = 0.5  # the load goes on this long before the fault
 STALL_S = 2.0
+EVENT_SHARE = 0.25  # of the requests; each reports one event
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,9 @@ class Outcome:
     written: Written
     note: str = ""
 
-    @property
-    def failed(self) -> int:
-        return sum(answer.status != 200 for answer in self.answers)
-
-    @property
-    def empty(self) -> int:
-        return sum(answer.status == 200 and not answer.items for answer in self.answers)
+    def of(self, kind: str) -> list[Answer]:
+        """Those to ``recommend`` or to ``events``."""
+        return [answer for answer in self.answers if answer.kind == kind]
 
     @property
     def fallbacks(self) -> dict[str, int]:
@@ -58,11 +56,9 @@ class Outcome:
         """One line of the table."""
         return {
             "fault": fault,
-            "requests": len(self.answers),
-            "not_200": self.failed,
-            "empty": self.empty,
-            "p50_ms": round(percentile_ms(self.answers, 50), 1),
-            "max_ms": round(percentile_ms(self.answers, 100), 1),
+            "recommend": _summary(self.of("recommend")),
+            "events": _summary(self.of("events")),
+            "empty_lists": sum(answer.status == 200 and not answer.items for answer in self.of("recommend")),
             "fallbacks": self.fallbacks,
             "releases": self.releases,
             "records": self.written.acknowledged,
@@ -74,7 +70,7 @@ class Outcome:
 
 
 def model_server_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
-    with Load(stack.traffic(rate, seconds)) as load:
+    with _load(stack, rate, seconds) as load:
         time.sleep(BEFORE_S)
         stack.kill_models()
         answers = load.answers()
@@ -84,7 +80,7 @@ def model_server_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
 
 def store_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
     """Killed and started again under the load; what was shown meanwhile reaches the log afterwards."""
-    with Load(stack.traffic(rate, seconds)) as load:
+    with _load(stack, rate, seconds) as load:
         time.sleep(BEFORE_S)
         stack.store.terminate()
         time.sleep(BEFORE_S)
@@ -95,7 +91,7 @@ def store_killed(stack: Stack, rate: float, seconds: float) -> Outcome:
 
 def ranker_stalled(stack: Stack, rate: float, seconds: float) -> Outcome:
     """The model server is stopped for two seconds: it neither answers nor refuses."""
-    with Load(stack.traffic(rate, max(seconds, BEFORE_S + STALL_S))) as load:
+    with _load(stack, rate, max(seconds, BEFORE_S + STALL_S)) as load:
         time.sleep(BEFORE_S)
         kill(stack.models.pid, signal.SIGSTOP)
         time.sleep(STALL_S)
@@ -105,7 +101,7 @@ def ranker_stalled(stack: Stack, rate: float, seconds: float) -> Outcome:
 
 
 def release_swapped(stack: Stack, rate: float, seconds: float) -> Outcome:
-    with Load(stack.traffic(rate, seconds)) as load:
+    with _load(stack, rate, seconds) as load:
         time.sleep(BEFORE_S)
         version = copy_release(stack.registry)
         stack.registry.make_current(version)
@@ -118,7 +114,7 @@ def newest_bundle_corrupt(stack: Stack, rate: float, seconds: float) -> Outcome:
     """A release with one changed byte is made the current one; afterwards the good one is again."""
     good = stack.registry.current()
     assert good is not None
-    with Load(stack.traffic(rate, seconds)) as load:
+    with _load(stack, rate, seconds) as load:
         time.sleep(BEFORE_S)
         version = copy_release(stack.registry)
         _change_a_byte(stack.registry.bundle(version) / "index" / "vectors.npy")
@@ -131,7 +127,7 @@ def newest_bundle_corrupt(stack: Stack, rate: float, seconds: float) -> Outcome:
 
 def disk_full(stack: Stack, rate: float, seconds: float) -> Outcome:
     """The store is gone, and the disk takes no byte of what is to be kept for it meanwhile."""
-    with Load(stack.traffic(rate, seconds)) as load, _no_file_may_grow(stack.gateway.pid):
+    with _load(stack, rate, seconds) as load, _no_file_may_grow(stack.gateway.pid):
         time.sleep(BEFORE_S)
         stack.store.terminate()
         answers = load.answers()
@@ -147,6 +143,20 @@ FAULTS: Mapping[str, Callable[[Stack, float, float], Outcome]] = {
     "newest bundle corrupt": newest_bundle_corrupt,
     "store gone and disk full": disk_full,
 }
+
+
+def _load(stack: Stack, rate: float, seconds: float) -> Load:
+    return Load(stack.traffic(rate, seconds, event_share=EVENT_SHARE))
+
+
+def _summary(answers: Sequence[Answer]) -> dict[str, object]:
+    return {
+        "sent": len(answers),
+        "answered": sum(answer.status == 200 for answer in answers),
+        "not_200": dict(Counter(answer.status for answer in answers if answer.status != 200)),
+        "p50_ms": round(percentile_ms(answers, 50), 1),
+        "max_ms": round(percentile_ms(answers, 100), 1),
+    }
 
 
 def _outcome(stack: Stack, answers: list[Answer], note: str = "") -> Outcome:

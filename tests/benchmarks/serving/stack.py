@@ -51,9 +51,10 @@ class Stack:
 
     Args:
       settings: the gateway's YAML file; None leaves all to the defaults, which re-rank nothing.
+      writer_flags: further flags of the log writer.
     """
 
-    def __init__(self, releases: Path, workdir: Path, settings: Path | None = None) -> None:
+    def __init__(self, releases: Path, workdir: Path, settings: Path | None = None, writer_flags: tuple[str, ...] = ()) -> None:
         shutil.copytree(releases, workdir / "releases")
         self.workdir = workdir
         self.registry = Registry(workdir / "releases")
@@ -66,6 +67,7 @@ class Stack:
             log_path=workdir / "model-server.log",
         )
         self.store = ValkeyServer(port=self._store_port, data_dir=workdir / "state", persist=True, config=CONFIG)
+        self._writer_flags = writer_flags
         self._gateway_flags = [f"--port={self.port}", f"--model_server={HOST}:{model_port}"]
         self._gateway_flags += [] if settings is None else [f"--settings={settings.resolve()}"]
 
@@ -82,7 +84,7 @@ class Stack:
             started.enter_context(self.models)
             started.callback(self.store.terminate)
             self.store.start()
-            self.log_writer = started.enter_context(self._running("log_writer"))
+            self.log_writer = started.enter_context(self._running("log_writer", *self._writer_flags))
             self.gateway = started.enter_context(self._running("gateway", *self._gateway_flags))
             self.wait_until_well()
             self._started = started.pop_all()
