@@ -1,1 +1,1 @@
-"""The writer of the online log: event stream → Parquet, every entry exactly once."""
+"""The writer of the online log: event stream → Parquet, every entry, and every record lately, exactly once."""

@@ -23,6 +23,7 @@ from serving.log_writer.writer import LogWriter
 from serving.store_client import with_password
 
 FOLDER = "online-log"
+RECENT_COUNT = 100_000  # at a hundred lists of ten a second those of the last minutes; what is sent again comes within seconds
 _DEFAULTS = LogWriterSettings()
 _log = logging.getLogger(__name__)
 
@@ -54,16 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(flags: argparse.Namespace, settings: LogWriterSettings, ending: threading.Event) -> None:
     with closing(WriterGroup(with_password(flags.store_url, os.environ), flags.consumer)) as group:
-        writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER), settings)
+        writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER, RECENT_COUNT), settings)
         print(json.dumps({"pid": os.getpid()}), flush=True)
         try:
             writer.run(ending)
         finally:
-            _log.info("%s entries written, %s of them no records; %s lost", *_counts(writer))
+            _log.info("%s entries written, %s of them no records; %s repeated, %s lost", *_counts(writer))
 
 
-def _counts(writer: LogWriter) -> tuple[int, int, int]:
-    return writer.written_count, writer.rejected_count, writer.lost_count
+def _counts(writer: LogWriter) -> tuple[int, int, int, int]:
+    return writer.written_count, writer.rejected_count, writer.repeated_count, writer.lost_count
 
 
 def _parser() -> argparse.ArgumentParser:

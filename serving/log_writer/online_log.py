@@ -11,6 +11,8 @@ An entry is in the log if its id is in a file, and nowhere else is that written 
 mend. Names bound the ids in a file, so that only those that could hold an entry are looked into, which are none as long as
 one writer goes forward. Writers of one log take turns by a lock, which the file system must honour between machines. A log
 belongs to one stream: ids of two could be equal.
+
+A record that came a short while before in another entry is not written again; the entry that repeats it is in no file.
 """
 
 import fcntl
@@ -24,11 +26,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.errors import ArtifactError, ServingError
+from components.errors import ServingError
 from components.schema.events import MS_PER_DAY, day_name
 from components.storage.durable import sync
-from serving.log_writer.stream_id import StreamId, parsed
-from serving.log_writer.tables import EVENTS, REJECTS, SHOWN, STREAM_ID, to_tables
+from serving.log_writer.part_files import PARTS, bounds, read_column
+from serving.log_writer.recent_records import RecentRecords
+from serving.log_writer.stream_id import parsed
+from serving.log_writer.tables import EVENTS, RECORD_ID, REJECTS, SHOWN, STREAM_ID, to_tables
 
 PARTIAL = ".part.parquet"
 
@@ -49,18 +53,31 @@ class LogFile:
 
 @dataclass(frozen=True)
 class Appended:
-    """Rows that one call has added, by table; entries that were there already add none."""
+    """Rows that one call has added, by table; entries that were there already add none.
+
+    Attributes:
+      repeats: entries that were left out because their record had come in another one.
+    """
 
     events: int = 0
     shown: int = 0
     rejects: int = 0
+    repeats: int = 0
 
 
 class OnlineLog:
-    """Threads and processes may write to one folder, which is made where it is not there."""
+    """Threads and processes may write to one folder, which is made where it is not there.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+      recent_count: of a table's newest rows, about, among which a record is looked for that may have come before; 0: it is
+        written as often as it comes.
+    """
+
+    def __init__(self, folder: Path, recent_count: int = 0) -> None:
         self._folder = folder
+        self._recent = {
+            table: RecentRecords(folder / table, column, recent_count) for table, column in RECORD_ID.items() if recent_count
+        }
 
     def append(self, entries: Mapping[str, str]) -> Appended:
         """Put entries (stream id → record in JSON) on disk, for good when this returns; those that are there are passed over.
@@ -72,21 +89,26 @@ class OnlineLog:
         by_day: dict[int, dict[str, str]] = {}
         for entry in sorted(entries, key=parsed):
             by_day.setdefault(parsed(entry)[0] // MS_PER_DAY, {})[entry] = entries[entry]
-        counts = dict.fromkeys((EVENTS, SHOWN, REJECTS), 0)
+        counts, repeated = dict.fromkeys((EVENTS, SHOWN, REJECTS), 0), set[str]()
         try:
             with self._turn():
                 for day, of_day in by_day.items():
                     for table, rows in to_tables(of_day).items():
-                        counts[table] += _write(self._folder / table / day_name(day), rows)
+                        folder = self._folder / table / day_name(day)
+                        missing = _not_held(folder, rows)
+                        new = self._recent[table].new_among(missing) if table in self._recent else missing
+                        repeated |= set(_ids(missing)) - set(_ids(new))
+                        counts[table] += new.num_rows
+                        _write(folder, new)
         except OSError as error:
             raise ServingError(f"{self._folder}: the log cannot be written ({error.strerror or error})") from error
-        return Appended(**counts)
+        return Appended(**counts, repeats=len(repeated))
 
     def files(self, table: str) -> list[LogFile]:
         """Those that are whole, in the order in which their first entries came; a day that is over may still get one."""
         found = []
-        for path in (self._folder / table).glob("day=*/part-*.parquet"):
-            first, last = _bounds(path)
+        for path in (self._folder / table).glob(f"day=*/{PARTS}"):
+            first, last = bounds(path)
             found.append((first, last, LogFile(f"{path.parent.name}/{path.name}", first[0], last[0])))
         return [file for _, _, file in sorted(found, key=lambda each: each[:2])]
 
@@ -106,12 +128,10 @@ class OnlineLog:
             yield
 
 
-def _write(folder: Path, rows: pa.Table) -> int:
-    """Write the rows whose entries no file of the folder holds; how many there were."""
-    rows = rows.filter(pc.invert(pc.is_in(rows.column(STREAM_ID), _held(folder, rows.column(STREAM_ID)))))
+def _write(folder: Path, rows: pa.Table) -> None:
     if not rows.num_rows:
-        return 0
-    ids = rows.column(STREAM_ID)
+        return
+    ids = _ids(rows)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / PARTIAL
     try:
@@ -119,36 +139,29 @@ def _write(folder: Path, rows: pa.Table) -> int:
             pq.write_table(rows, file, compression="zstd", compression_level=1)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(folder / f"part-{ids[0].as_py()}_{ids[-1].as_py()}.parquet")
+        partial.replace(folder / f"part-{ids[0]}_{ids[-1]}.parquet")
     except OSError:
         partial.unlink(missing_ok=True)  # a disk that is full needs the room
         raise
     for each in (folder, folder.parent, folder.parent.parent):  # names are the folders' content
         sync(each)
-    return int(rows.num_rows)
+
+
+def _ids(rows: pa.Table) -> list[str]:
+    return rows.column(STREAM_ID).to_pylist()
+
+
+def _not_held(folder: Path, rows: pa.Table) -> pa.Table:
+    """The rows whose entries no file of the folder holds."""
+    return rows.filter(pc.invert(pc.is_in(rows.column(STREAM_ID), _held(folder, rows.column(STREAM_ID)))))
 
 
 def _held(folder: Path, ids: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Those of the ids that are in files of the folder."""
     moments = [parsed(each) for each in pc.unique(ids).to_pylist()]
     found: list[str] = []
-    for path in folder.glob("part-*.parquet") if moments else ():
-        first, last = _bounds(path)
+    for path in folder.glob(PARTS) if moments else ():
+        first, last = bounds(path)
         if first <= max(moments) and last >= min(moments):
-            found += pc.unique(_ids(path)).to_pylist()
+            found += pc.unique(read_column(path, STREAM_ID)).to_pylist()
     return pc.unique(ids.filter(pc.is_in(ids, pa.array(found, pa.string()))))
-
-
-def _bounds(path: Path) -> tuple[StreamId, StreamId]:
-    first, last = map(parsed, path.stem.removeprefix("part-").split("_"))
-    return first, last
-
-
-def _ids(path: Path) -> pa.ChunkedArray:
-    try:
-        return pq.ParquetFile(path).read([STREAM_ID]).column(STREAM_ID)
-    except pa.ArrowException as error:
-        raise ArtifactError(
-            f"{path}: cannot be read ({error}), so that what it holds is not known; bring it back, or move it away, whereupon "
-            "entries that are still in the stream are written again"
-        ) from error

@@ -12,6 +12,7 @@ from serving.records import EventRecord, ShownRecord, parse_record
 
 EVENTS, SHOWN, REJECTS = "events", "shown", "rejects"
 STREAM_ID = "stream_id"
+RECORD_ID = {EVENTS: "event_id", SHOWN: "request_id"}  # what tells a record from others, whatever entry brings it
 _PLACE = pa.struct(
     [
         pa.field("position", pa.int32(), nullable=False),

@@ -21,6 +21,7 @@ class LogWriter:
 
     Attributes:
       written_count: entries written and acknowledged; rejected_count: of those, entries that are no record.
+      repeated_count: entries acknowledged and not written, since their record had come in another one.
       lost_count: entries that the stream dropped, being full, before any writer had them.
     """
 
@@ -28,7 +29,7 @@ class LogWriter:
         self._group, self._log, self._settings = group, log, settings
         self._gathered: dict[str, str] = {}
         self._gathered_since_s = self._claimed_at_s = self._trimmed_at_s = time.monotonic()
-        self.written_count = self.rejected_count = self.lost_count = 0
+        self.written_count = self.rejected_count = self.repeated_count = self.lost_count = 0
 
     def run(self, ending: threading.Event) -> None:
         """Go on until ``ending`` is set, through whatever the store and the disk do; then write what is gathered.
@@ -81,9 +82,11 @@ class LogWriter:
         """
         if not self._gathered:
             return
-        self.rejected_count += self._log.append(self._gathered).rejects
+        appended = self._log.append(self._gathered)
+        self.rejected_count += appended.rejects
         self._group.acknowledge(list(self._gathered))
-        self.written_count += len(self._gathered)
+        self.repeated_count += appended.repeats
+        self.written_count += len(self._gathered) - appended.repeats
         self._gathered = {}
 
     def trim(self) -> None:

@@ -1,4 +1,4 @@
-"""The online log: what its rows say, and that no entry is in it twice, whatever is given again."""
+"""The online log: what its rows say, and that no entry and no recent record is in it twice, whatever is given again."""
 
 import json
 import threading
@@ -15,6 +15,7 @@ from serving.log_writer.online_log import Appended, OnlineLog
 
 DAY_MS = 86_400_000
 MOMENT_MS = 1_800_000_000_000  # 2027-01-15 08:00:00 UTC
+RECENT = 1_000
 
 
 def ids(count: int, start: int = 0) -> list[str]:
@@ -139,6 +140,49 @@ def test_a_crash_between_two_tables_is_mended_by_the_next_write(
     assert OnlineLog(tmp_path).append(entries) == Appended(shown=1)
     assert event_ids(tmp_path) == {"e0": 1, "r1:1": 1, "r1:2": 1}
     assert not list(tmp_path.rglob(".part.parquet"))
+
+
+def test_a_record_that_comes_twice_in_a_batch_is_written_once(
+    tmp_path: Path, event: Callable[..., str], shown: Callable[..., str], event_ids: Callable[..., Any]
+) -> None:
+    entries = dict(zip(ids(5), [event(0), shown(1), event(0), shown(1), event(2)], strict=True))
+    assert OnlineLog(tmp_path, RECENT).append(entries) == Appended(events=2 + 2, shown=1, repeats=2)
+    assert event_ids(tmp_path) == {"e0": 1, "r1:1": 1, "r1:2": 1, "e2": 1}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_record_that_comes_again_after_its_batch_is_written_once(
+    tmp_path: Path, event: Callable[..., str], shown: Callable[..., str], event_ids: Any, read: Any, is_restarted: bool
+) -> None:
+    """On the next day, which has a folder of its own."""
+    log = OnlineLog(tmp_path, RECENT)
+    assert log.append(dict(zip(ids(2), [event(0), shown(1)], strict=True))) == Appended(events=1 + 2, shown=1)
+    if is_restarted:
+        log = OnlineLog(tmp_path, RECENT)
+    later = {f"{MOMENT_MS + DAY_MS}-{number}": text for number, text in enumerate([event(0), shown(1), event(2)])}
+    assert log.append(later) == Appended(events=1, repeats=2)
+    assert event_ids(tmp_path) == {"e0": 1, "r1:1": 1, "r1:2": 1, "e2": 1}
+    assert read(tmp_path, "shown").column("request_id").to_pylist() == ["r1"]
+
+
+def test_a_record_is_remembered_till_enough_others_have_come(tmp_path: Path, event: Callable[..., str]) -> None:
+    """Of three files with two events each, the last two hold the three newest."""
+    log = OnlineLog(tmp_path, recent_count=3)
+    for start in (0, 2, 4):
+        log.append({entry: event(number) for number, entry in enumerate(ids(2, start), start)})
+    assert log.append(dict(zip(ids(2, 6), [event(0), event(2)], strict=True))) == Appended(events=1, repeats=1)
+
+
+def test_a_crash_between_two_tables_loses_no_list_that_came_twice(
+    tmp_path: Path, shown: Callable[..., str], event_ids: Callable[..., Any]
+) -> None:
+    """The list's impressions are there, the list is not, and both of its entries are given again."""
+    entries = dict.fromkeys(ids(2), shown(1))
+    OnlineLog(tmp_path, RECENT).append(entries)
+    [lists] = (tmp_path / "shown").rglob("part-*.parquet")
+    lists.unlink()
+    assert OnlineLog(tmp_path, RECENT).append(entries) == Appended(shown=1, repeats=1)
+    assert event_ids(tmp_path) == {"r1:1": 1, "r1:2": 1}
 
 
 def test_writers_whose_batches_interleave_do_not_collide(

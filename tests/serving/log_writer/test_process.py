@@ -103,7 +103,7 @@ def test_an_order_to_end_writes_what_is_gathered(
         assert not list(tmp_path.rglob("part-*"))
     assert event_ids(tmp_path / FOLDER) == once(30)
     assert is_written(client)
-    assert "30 entries written, 0 of them no records; 0 lost" in said(tmp_path)
+    assert "30 entries written, 0 of them no records; 0 repeated, 0 lost" in said(tmp_path)
 
 
 def test_a_full_disk_is_named_and_written_to_when_there_is_room(

@@ -30,7 +30,7 @@ def make(url: str, tmp_path: Path) -> Iterator[Make]:
 
     def made(consumer: str = "one", settings: LogWriterSettings = SETTINGS) -> LogWriter:
         groups.append(WriterGroup(url, consumer))
-        return LogWriter(groups[-1], OnlineLog(tmp_path), settings)
+        return LogWriter(groups[-1], OnlineLog(tmp_path, recent_count=1_000), settings)
 
     yield made
     for group in groups:
@@ -121,6 +121,24 @@ def test_a_stalled_writer_that_comes_back_doubles_nothing(
     eventually(lambda: (other.gather(), other.write(), pending(client) == 0)[2], "takeover")
     stalled.write()
     assert event_ids(tmp_path) == once(range(5))
+
+
+def test_records_that_were_sent_again_are_acknowledged_and_counted(
+    make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any
+) -> None:
+    """In the same batch, in the next one, and in the first one of a writer that follows."""
+    for numbers in (range(5), range(3), range(2, 6)):
+        send(numbers)
+    drain(writer := make("one"))
+    assert (writer.written_count, writer.repeated_count) == (6, 3 + 3)
+    send(range(1))
+    drain(writer)
+    assert (writer.written_count, writer.repeated_count) == (6, 7)
+    send(range(4, 7))
+    drain(follower := make("one"))
+    assert (follower.written_count, follower.repeated_count) == (1, 2)
+    assert event_ids(tmp_path) == once(range(7))
+    assert pending(client) == 0
 
 
 def test_two_writers_share_the_stream(make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any) -> None:
