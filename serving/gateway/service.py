@@ -89,10 +89,11 @@ class Gateway:
 
     def recommend(self, request: RecommendRequest, arrived_s: float) -> RecommendReply:
         """A list, within the deadline since the request came, ``arrived_s`` by ``time.monotonic()``."""
-        moment_ms = request.timestamp_ms or time.time_ns() // 1_000_000
+        now_ms = time.time_ns() // 1_000_000
+        moment_ms = request.timestamp_ms or now_ms
         funnels = self._funnels
         reply, inputs = funnels.recommend(request, moment_ms, arrived_s)
-        self._stream.append(partial(shown_record, request, reply, inputs, funnels.release.config, moment_ms))
+        self._stream.append(partial(shown_record, request, reply, inputs, funnels.release.config, now_ms))
         return reply
 
     def record(self, events: Sequence[Event]) -> EventsReply:

@@ -213,6 +213,19 @@ def test_a_damaged_file_is_named_and_nothing_is_doubled(tmp_path: Path, event: C
         OnlineLog(tmp_path).append({two: event(1)})
 
 
+def test_a_damaged_file_of_earlier_entries_stops_no_later_ones(
+    tmp_path: Path, event: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it held is not known again, and may be written twice."""
+    one, two, three = ids(3)
+    log = OnlineLog(tmp_path, RECENT)
+    log.append({one: event(0)})
+    [file] = tmp_path.rglob("part-*.parquet")
+    file.write_bytes(b"no Parquet")
+    assert OnlineLog(tmp_path, RECENT).append({two: event(0), three: event(1)}) == Appended(events=2)
+    assert f"{file.name}: cannot be read" in caplog.text
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path, event: Callable[..., str]) -> None:
     (tmp_path / "log").write_text("a file where the folder should be")
     with pytest.raises(ServingError, match="log: the log cannot be written"):
