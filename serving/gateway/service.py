@@ -178,10 +178,14 @@ class Gateway:
             self._outgoing.close()
 
     def _first(self, version: int) -> Funnels:
-        """What is served at the start: the current release, or the one before if the current one is damaged."""
+        """What is served at the start: the current release, or the one before where that is damaged or its models do not load.
+
+        Raises:
+          ArtifactError: there is no sound release. ServingError: none whose models are served.
+        """
         try:
             return self._load(version)
-        except ArtifactError as error:
+        except (ArtifactError, ServingError) as error:
             previous = self._registry.previous()
             if previous in (None, version):
                 raise

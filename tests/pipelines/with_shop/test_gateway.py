@@ -243,8 +243,8 @@ def test_what_was_shown_and_done_reaches_the_online_log(running: Running, tmp_pa
     group = WriterGroup(running.gateway._store_url, "one")
     writer = LogWriter(group, OnlineLog(tmp_path), LogWriterSettings(max_wait_s=0))
     rows: dict[str, Any] = {}
-    deadline_s = time.monotonic() + 60  # records are sent behind the reply
-    while "l1" not in rows:
+    deadline_s = time.monotonic() + 60  # lists are sent behind the reply
+    while not {"l1", f"{reply['request_id']}:1"} <= set(rows):
         assert time.monotonic() < deadline_s
         writer.gather()
         writer.write()
@@ -349,12 +349,33 @@ def test_a_new_release_and_a_roll_back_are_taken_up_without_a_fallback(shop: Any
         gateway.close()
 
 
-def publish_again(registry: Registry, version: int) -> int:
-    """The same release under the next number."""
+def test_a_release_whose_model_does_not_load_is_passed_over_at_the_start(shop: Any, tmp_path: Path) -> None:
+    """The manifest is right: the ranker was no model when it was published."""
+    shutil.copytree(shop.registry.folder, tmp_path / "releases")
+    registry = Registry(tmp_path / "releases")
+    first = registry.current()
+    assert first is not None
+    shutil.copytree(registry.model("ranker", first), tmp_path / "broken")
+    (tmp_path / "broken" / "saved_model.pb").write_bytes(b"no model")
+    models = registry.write_models_file(first)
+    with (
+        embedded_store(tmp_path / "store") as url,
+        EmbeddedServer(models, poll_interval_s=0.1) as server,
+        ModelClient(server.grpc_target) as client,
+    ):
+        publish_again(registry, first, ranker=tmp_path / "broken")
+        with closing(Gateway(registry, client, url, tmp_path / "unsent.jsonl", PATIENT)) as gateway:
+            assert gateway.version == first
+            reply = gateway.recommend(RecommendRequest(user_id="anyone"), time.monotonic())
+            assert (len(reply.items), reply.fallbacks) == (10, [])
+
+
+def publish_again(registry: Registry, version: int, **models: Path) -> int:
+    """The same release under the next number, but for some models."""
     bundle = registry.bundle(version)
     return registry.publish(
         "shop",
-        models={name: registry.model(name, version) for name in MODELS},
+        models={name: registry.model(name, version) for name in MODELS} | models,
         parts={path.name: path for path in bundle.iterdir() if path.is_dir()},
         documents={path.name: path.read_text() for path in bundle.glob("*.json") if path.name != MANIFEST_FILE},
         candidates=registry.manifest(version).candidates,
