@@ -44,7 +44,7 @@ def rooms(limits: Limits = DEFAULTS, with_keys: bool = True) -> FastAPI:
             raise ServingError("the state store does not answer")
         if request.events[0].item_id == "bug":
             raise RuntimeError("secret detail")
-        return EventsReply(folded=len(request.events), repeated=0, ignored=0)
+        return EventsReply(folded=len(request.events), repeated=0, ignored=0, deferred=0)
 
     @app.delete("/v1/items/{item_id}", dependencies=requires(Role.ADMIN))
     def delete(item_id: str) -> dict[str, str]:
@@ -335,7 +335,7 @@ def test_a_connection_that_is_used_as_it_should_be_stays_open(hurried: int) -> N
         ports = set()
         for _ in range(3):
             reply = http.post("/v1/events", json=BODY)
-            assert reply.json() == {"folded": 1, "repeated": 0, "ignored": 0}
+            assert reply.json() == {"folded": 1, "repeated": 0, "ignored": 0, "deferred": 0}
             ports.add(reply.extensions["network_stream"].get_extra_info("client_addr"))
         assert len(ports) == 1
 
