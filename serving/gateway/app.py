@@ -59,7 +59,8 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         for place, event in enumerate(request.events):
             check_context(event.context, dataset, ("events", place))
         reply = gateway.record(request.events)
-        metrics.recorded(request.events, time.time())
+        if not reply.deferred:
+            metrics.recorded(request.events, time.time())
         return reply
 
     add_item_routes(app, gateway)

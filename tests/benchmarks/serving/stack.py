@@ -105,6 +105,12 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._started.close()
 
+    def start_gateway_again(self) -> None:
+        """Once it has been killed."""
+        self.gateway.wait()
+        self.gateway = self._started.enter_context(self._running("gateway", *self._gateway_flags))
+        self.wait_until_well()
+
     def kill_models(self) -> None:
         os.kill(self.models.pid, signal.SIGKILL)
         self.models.stop()

@@ -60,17 +60,17 @@ def test_self_attention_by_its_formula() -> None:
     events = np.random.default_rng(1).normal(size=(1, length + 1, dim)).astype(np.float32)
     lengths = np.array([2])  # place 2 is where the history began; place 3 means nothing
     made = encoder(tf.constant(events), tf.constant(lengths, tf.int32))[0]
-    weights = {name.split("/", 1)[-1].removesuffix(":0"): value.numpy() for name, value in _by_name(encoder).items()}
-
-    def of(part: str) -> list[np.ndarray]:
-        return [value for name, value in weights.items() if part in name]
+    [block] = encoder._blocks
+    attend, places = block._attend, encoder._places.numpy()
+    query, key, value, out = (
+        layer.get_weights()[0] for layer in (attend._query_dense, attend._key_dense, attend._value_dense, attend._output_dense)
+    )
+    widen, narrow = (layer.get_weights()[0] for layer in (block._widen, block._narrow))
 
     def normed(x: np.ndarray) -> np.ndarray:
         return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)  # as built: scale 1, offset 0
 
-    (query, _), (key, _), (value, _), (out, _) = (of(part) for part in ("query", "key", "value", "attention_output"))
-    (widen, _), (narrow, _) = of("dense/"), of("dense_1/")
-    x = events[0] + weights["places"]
+    x = events[0] + places
     before = normed(x)
     asked, told, brought = (before @ kernel[:, 0] for kernel in (query, key, value))
     scores = asked @ told.T / np.sqrt(dim)
@@ -81,10 +81,6 @@ def test_self_attention_by_its_formula() -> None:
     wide = normed(x) @ widen
     x = x + (wide * (1 + np.vectorize(math.erf)(wide / math.sqrt(2))) / 2) @ narrow
     np.testing.assert_allclose(made[:3], normed(x), rtol=1e-4, atol=1e-5)
-
-
-def _by_name(layer: keras.layers.Layer) -> dict[str, tf.Variable]:
-    return {variable.name: variable for variable in layer.variables}
 
 
 def test_gru_reads_from_where_the_history_began() -> None:
