@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from serving.gateway.api import Change
 from serving.gateway.rerank.diversity import dpp_step, mmr_step
 from serving.gateway.rerank.placement import caps_step, pinned_step
@@ -48,18 +51,19 @@ def explained(first: Ranked, trail: Sequence[tuple[str, Ranked]], count: int) ->
     Args:
       trail: the name and the list of each step, in order; the first was given ``first``.
     """
-    rows = (trail[-1][1] if trail else first).rows[:count].tolist()
+    rows = (trail[-1][1] if trail else first).rows[:count]
     changes: list[list[Change]] = [[] for _ in rows]
-    before, place_before = first, _places(first)
+    before, place_before = first, _places(first, rows)
     for name, after in trail:
-        place_after = _places(after)
-        for row, of_row in zip(rows, changes, strict=True):
-            old, new = place_before[row], place_after[row]
+        place_after = _places(after, rows)
+        for old, new, of_row in zip(place_before, place_after, changes, strict=True):
             if old != new or before.score[old] != after.score[new]:
                 of_row.append(Change(step=name, from_rank=old + 1, to_rank=new + 1, reason=after.reason(old)))
         before, place_before = after, place_after
     return [tuple(of_row) for of_row in changes]
 
 
-def _places(ranked: Ranked) -> dict[int, int]:
-    return {row: place for place, row in enumerate(ranked.rows.tolist())}
+def _places(ranked: Ranked, rows: NDArray[np.int32]) -> list[int]:
+    """Where the few of ``rows`` stand."""
+    places: list[int] = (ranked.rows == rows[:, np.newaxis]).argmax(axis=1).tolist()
+    return places

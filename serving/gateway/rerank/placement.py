@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.settings import Cap
 
+AT_ONCE = 32
 Values = Sequence[str]
 
 
 def caps_step(ranked: Ranked, context: Context, caps: Sequence[Cap]) -> Ranked:
-    values = [_values(context, cap.feature, ranked) for cap in caps]
+    values = [FeatureValues(context.release.items.column(cap.feature), ranked.rows) for cap in caps]
     order, over = capped(values, caps)
     return ranked.ordered(np.array(order, np.intp), lambda place: over.get(place, "moved up past capped items"))
 
@@ -78,9 +81,30 @@ def pinned_order(count: int, at: Mapping[int, int]) -> list[int]:
     return order
 
 
-def _values(context: Context, feature: str, ranked: Ranked) -> list[Values]:
+class FeatureValues(Sequence[Values]):
+    """What each of some items has of a feature, looked up when it is first asked for: of hundreds, caps ask for the first few.
+
+    Args:
+      column: of the catalogue, text or lists of text.
+      rows: int32 [n].
+    """
+
+    def __init__(self, column: pa.ChunkedArray, rows: NDArray[np.int32]) -> None:
+        self._column, self._rows = column, rows
+        self._known: list[Values] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        while place >= len(self._known):
+            self._known += _values(self._column, self._rows[len(self._known) :][:AT_ONCE])
+        return self._known[place]
+
+
+def _values(column: pa.ChunkedArray, rows: NDArray[np.int32]) -> list[Values]:
     """By whole columns: to make a Python object of each item's list takes ten times as long."""
-    taken = context.release.items.column(feature).take(ranked.rows).combine_chunks()
+    taken = column.take(rows).combine_chunks()
     if not pa.types.is_list(taken.type):
         return [() if value is None else (value,) for value in taken.to_numpy(zero_copy_only=False)]
     flat = taken.flatten().to_numpy(zero_copy_only=False).tolist()
