@@ -42,13 +42,13 @@ class EventStream:
     """
 
     def __init__(
-        self, url: str, unsent: Path, prepare: Callable[[Lines], None] = lambda lines: None, timeout_s: float = 1.0
+        self, url: str, unsent: Path, prepare: Callable[[Lines], Lines] = lambda lines: (), timeout_s: float = 1.0
     ) -> None:
         """
         Args:
           unsent: the file that keeps what could not be sent, one JSON object a line; an earlier process's is sent first.
-          prepare: does what is still to be done with lines of the file before they are sent. Where it raises they stay there
-            for a later time; it may be given the same ones again.
+          prepare: does what is still to be done with lines of the file before they are sent, and gives back those with which
+            it cannot be done yet: they go to the file's end, so that the others need not wait. It may be given the same again.
 
         Raises:
           ServingError: another process has that file.
@@ -87,7 +87,7 @@ class EventStream:
                 return
 
     def put(self, records: Sequence[Record], are_prepared: bool) -> None:
-        """Have records in the stream, or else in the file, when it returns: both outlive this process.
+        """Have records in the stream, or else in the file, when it returns: both outlive this process, the file the machine.
 
         Args:
           are_prepared: False has them wait in the file, from which ``prepare`` gets them.
@@ -105,6 +105,7 @@ class EventStream:
         if taken < len(lines):
             raise ServingError(f"the store does not answer, and {self._unsent.path} is full; send the events again later")
         self._is_well("write", "room")
+        self._sync()
 
     def close(self) -> None:
         """Send or keep what is waiting."""
@@ -187,28 +188,43 @@ class EventStream:
         return True
 
     def _resend(self) -> bool:
-        """Send the oldest lines of the file, prepared; whether the store took them."""
+        """Send the oldest lines of the file, as far as they can be prepared; whether the store took any."""
         try:
             unsent = self._unsent.first(AT_ONCE)
         except OSError as error:
             self._complain("read", f"{self._unsent.path} cannot be read ({error}); what it keeps is not sent")
             return False
-        if not unsent.lines or not self._prepares(unsent.lines) or not self._send(unsent.lines):
+        unprepared = self._unprepared(unsent.lines)
+        ready = [line for line in unsent.lines if line not in unprepared]
+        if ready and not self._send(ready):
             return False
+        if unprepared:
+            nothing_else_waits = not ready and len(unsent.lines) == self._unsent.count
+            if nothing_else_waits or not self._put_back([line for line in unsent.lines if line in unprepared]):
+                return bool(ready)
         try:
             self._unsent.forget(unsent)
         except OSError as error:
             self._complain("forget", f"{self._unsent.path}: the next process will send some of it again ({error})")
-        return True
+        return bool(ready)
 
-    def _prepares(self, lines: Lines) -> bool:
+    def _unprepared(self, lines: Lines) -> set[bytes]:
         try:
-            self._prepare(lines)
+            unprepared = set(self._prepare(lines))
         except Exception as error:  # whatever it is, the records that come after these are to be sent
             self._complain("prepare", f"what {self._unsent.path} keeps has to wait ({error})")
+            return set(lines)
+        if not unprepared:
+            self._is_well("prepare")
+        return unprepared
+
+    def _put_back(self, lines: Lines) -> bool:
+        """Have lines at the end of the file too; False leaves all as it was, and what was sent is sent again."""
+        try:
+            return self._unsent.put(lines) == len(lines)
+        except OSError as error:
+            self._complain("write", f"{self._unsent.path} cannot be written ({error})")
             return False
-        self._is_well("prepare")
-        return True
 
     def _keep(self, lines: Lines) -> None:
         if not lines:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -75,6 +74,9 @@ class UserGroup:
         self.own_rows = np.flatnonzero(self.type >= 0)
         self.dealt = self._dealt() if config.samples.split.kind == "random" else None
         self.past_rows = self.own_rows if self.dealt is None else self.own_rows[self.dealt == TRAIN]
+        self._held = np.zeros(
+            len(self.past_rows) + 1, bool
+        )  # events that ``moments`` leaves to the samples whose history has them
         none_forgotten = np.zeros((len(self.user_ids), len(plan.types)), np.int64)
         self.past = UserPast(
             self.user[self.past_rows], self.timestamp_ms[self.past_rows], self.type[self.past_rows], none_forgotten
@@ -103,8 +105,8 @@ class UserGroup:
     def _windows(self, rows: NDArray[np.int64], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
         """``Moments.window``: each user's past, cut from its last positive back into pieces of a history and the item after it.
 
-        Of each piece the last positive is learnt from, with the positives among the events of the piece before it, and so are
-        those of the same moment, which are in nobody's history: they alone.
+        Of each piece the last positive is learnt from, with those positives whose events are in the piece before it. What
+        is in nobody's piece, as where two come at one moment, is learnt from alone.
         """
         window, alone = np.full(len(rows), NO_WINDOW), len(self.past_rows)
         places = np.flatnonzero(positive)
@@ -117,15 +119,31 @@ class UserGroup:
         length = self._config.samples.history_length + 1
         piece = (last - at) // length
         is_end = np.append((np.diff(user) != 0) | (np.diff(piece) != 0), True)[: len(places)]
-        end = np.flatnonzero(is_end)[np.cumsum(is_end) - is_end]  # of each one's piece
         begin = np.maximum(last - (piece + 1) * length + 1, 0)
-        window[places] = np.where(is_end, begin, np.where(at == at[end], alone, NO_WINDOW))
+        event = self._event_of(rows[places])
+        ends = np.flatnonzero(is_end)
+        key, key_of_event = (user * (alone + 1) - each for each in (piece, np.where(event < 0, -1, (last - event) // length)))
+        found = np.minimum(np.searchsorted(key[ends], key_of_event), max(0, len(ends) - 1))  # pieces fall with time
+        end = ends[found] if len(ends) else found
+        held = ~is_end & (event >= begin[end]) & (event < at[end]) & (user == user[end])
+        self._held[event[held]] = True
+        window[places] = np.where(is_end, begin, np.where(held, NO_WINDOW, alone))
         return window
+
+    def _event_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The event of the past that tells of each positive, -1 where there is none."""
+        event = self._config.dataset.tasks[self._config.positive_task].event
+        if self._config.samples.impressions is not None:
+            if event is None:
+                return np.full(len(rows), -1)
+            rows = self._outcome(rows, event)[1]
+        place = np.searchsorted(self.past_rows, rows)
+        known = np.append(self.past_rows, -1)[place] == rows
+        return np.where(known, place, -1)
 
     def _labels(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         tasks = self._config.dataset.tasks
-        joined = self._config.samples.impressions is not None
-        own = {name: self._label(rows, task, joined=joined) for name, task in tasks.items()}
+        own = {name: self._label(rows, task) for name, task in tasks.items()}
 
         def with_first(name: str) -> NDArray[np.float32]:
             """A task that comes after another has happened only where both have."""
@@ -134,13 +152,10 @@ class UserGroup:
 
         return {name: with_first(name) for name in tasks}
 
-    def _label(self, rows: NDArray[np.int64], task: TaskConfig, *, joined: bool) -> NDArray[np.float32]:
-        """
-        Args:
-          joined: the rows are impressions, and what became of them are other events.
-        """
-        if task.event is not None and joined:
-            found, value = self._outcome(rows, task.event)
+    def _label(self, rows: NDArray[np.int64], task: TaskConfig) -> NDArray[np.float32]:
+        if task.event is not None and self._config.samples.impressions is not None:
+            found, outcome = self._outcome(rows, task.event)
+            value = np.where(found, self.value[outcome], np.nan)
         else:
             code = self._plan.types.index(task.event) if task.event in self._plan.types else None
             found = np.ones(len(rows), bool) if task.event is None else self.type[rows] == code
@@ -153,11 +168,11 @@ class UserGroup:
         met = np.where(np.isnan(value), np.nan, COMPARE[sign](value, bound))
         return np.where(found, met, 0).astype(np.float32)
 
-    def _outcome(self, rows: NDArray[np.int64], event: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Whether each impression was followed by ``event``, of its user and in its request, and that event's value."""
+    def _outcome(self, rows: NDArray[np.int64], event: str) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Whether each impression was followed by ``event``, of its user and in its request, and that event's row."""
         outcomes = np.flatnonzero(pc.equal(self._events.column("type"), event).to_numpy())
         if not len(outcomes):
-            return np.zeros(len(rows), bool), np.full(len(rows), np.nan, np.float32)
+            return np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
         request = self._events.column("request_id").combine_chunks().dictionary_encode()
         request_code = request.indices.fill_null(-1).to_numpy().astype(np.int64)
         # One number for user, request and item; request ids may be counted anew for each user.
@@ -172,7 +187,7 @@ class UserGroup:
         within = (delay_ms >= 0) & (delay_ms <= self._config.samples.outcome_window_s * 1000)
         joined = (request_code[rows] >= 0) & (request_code[match] >= 0)
         found = (shown[match] == shown[rows]) & joined & within
-        return found, np.where(found, self.value[match], np.nan)
+        return found, match
 
     def _dealt(self) -> NDArray[np.int8]:
         """int8 [n]; the split of each of ``own_rows``."""
@@ -316,15 +331,9 @@ class UserGroup:
         offsets = np.concatenate([[0], np.cumsum(1 + length)])
         place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], 1 + length)  # 0 for the item of the moment itself
         past = np.repeat(values.history_end, 1 + length) - place  # most recent first
-        learnt = (past >= np.repeat(window, 1 + length)) & self._past_positive[past]
+        learnt = (past >= np.repeat(window, 1 + length)) & self._held[past]
         wanted = np.where(place == 0, np.repeat(is_end, 1 + length), learnt)
         return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(wanted.astype(np.int64)))
-
-    @cached_property
-    def _past_positive(self) -> NDArray[np.bool_]:
-        """bool [m + 1]; the events of the past that are what recall is to find, and one place more."""
-        task = self._config.dataset.tasks[self._config.positive_task]
-        return np.append(self._label(self.past_rows, task, joined=False) > 0, False)
 
     def _negatives(self, count: int, rng: np.random.Generator) -> dict[str, pa.Array]:
         each = self._config.samples.negatives

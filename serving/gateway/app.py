@@ -41,7 +41,7 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         return await to_thread.run_sync(listed, body, request.scope[ARRIVED_S], limiter=for_lists)
 
     def listed(request: RecommendRequest, arrived_s: float) -> Response:
-        check_context(request.context, gateway.release.config.dataset)
+        check_context(request.context, gateway.known_context)
         reply = gateway.recommend(request, arrived_s)
         return Response(reply.model_dump_json(), media_type="application/json", background=BackgroundTask(counted, reply))
 
@@ -55,9 +55,8 @@ def create_app(gateway: Gateway, keys: Keys | None = None, limits: Limits = DEFA
         dependencies=requires(Role.EVENTS),
     )
     def events(request: EventsRequest) -> EventsReply:
-        dataset = gateway.release.config.dataset
         for place, event in enumerate(request.events):
-            check_context(event.context, dataset, ("events", place))
+            check_context(event.context, gateway.known_context, ("events", place))
         reply = gateway.record(request.events)
         if not reply.deferred:
             metrics.recorded(request.events, time.time())

@@ -1,5 +1,7 @@
 """Events into their users' states: as they come, or later where the store was away when they came."""
 
+import logging
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
@@ -13,12 +15,14 @@ from serving.records import EventRecord, parse_record
 from serving.state_store import StoredEvent
 
 AnyEvent = TypeVar("AnyEvent", Event, EventRecord)
+PATIENCE_S = 5.0  # with all users together, some of whom may be on a node that is away
+_log = logging.getLogger(__name__)
 
 
 def fold_now(funnels: Funnels, events: Sequence[Event]) -> EventsReply:
     """Fold what the store takes; all else is deferred, from the first user on with whom it fails.
 
-    A store that hangs is given up after a read's budget.
+    A store that hangs when a user is looked up is given up after a read's budget, one that does later after a write's time.
     """
     by_user = _by_user(funnels, events)
     known = sum(map(len, by_user))
@@ -30,22 +34,32 @@ def fold_now(funnels: Funnels, events: Sequence[Event]) -> EventsReply:
     return EventsReply(folded=new, repeated=done - new, ignored=len(events) - known, deferred=known - done)
 
 
-def fold_later(funnels: Funnels, lines: Sequence[bytes]) -> None:
-    """Fold the events among records in JSON. What is no record is passed over; what was folded before changes nothing.
+def fold_later(funnels: Funnels, lines: Sequence[bytes]) -> list[bytes]:
+    """Fold the events among records in JSON; gives back those of users of whom the store takes nothing now.
 
-    Raises:
-      ServingError: the state store does not answer; all may be folded again.
+    What is no record is passed over, and what was folded before changes nothing.
     """
-    for of_user in _by_user(funnels, _events(lines)):
-        _fold(funnels, of_user, patient=True)
+    records = {line: record for line in lines if (record := _event(line)) is not None}
+    give_up_s = time.monotonic() + PATIENCE_S
+    unfolded: set[str] = set()
+    for of_user in _by_user(funnels, records.values()):
+        try:
+            if time.monotonic() > give_up_s:
+                raise ServingError("the state store takes too long")
+            _fold(funnels, of_user, patient=True)
+        except ServingError as error:
+            if not unfolded:
+                _log.warning("events of %r, and maybe of others, are not folded yet: %s", of_user[0].user_id, error)
+            unfolded.add(of_user[0].user_id)
+    return [line for line, record in records.items() if record.user_id in unfolded]
 
 
-def _events(lines: Sequence[bytes]) -> Iterable[EventRecord]:
-    for line in lines:
-        with suppress(ValidationError):
-            record = parse_record(line)
-            if isinstance(record, EventRecord):
-                yield record
+def _event(line: bytes) -> EventRecord | None:
+    with suppress(ValidationError):
+        record = parse_record(line)
+        if isinstance(record, EventRecord):
+            return record
+    return None
 
 
 def _by_user(funnels: Funnels, events: Iterable[AnyEvent]) -> list[list[AnyEvent]]:

@@ -1,6 +1,7 @@
 """Which release is to be served, and what becomes of one that cannot be."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -14,9 +15,10 @@ _log = logging.getLogger(__name__)
 class ReleaseWatch:
     """Takes up the current release; where it cannot be, the one that is served stays.
 
-    One that is damaged, or that does not fit the settings, is refused; it is tried again all the same, since its files may be
-    mended. Whatever else keeps a release from being taken up may soon pass, a model server that is away among it. The pause
-    before the next try ends early when another release has been the current one in between.
+    One that is damaged is refused; it is tried again all the same, since its files may be mended. One that does not fit the
+    settings is not, till another one has been current. Whatever else keeps a release from being taken up may soon pass, a
+    model server that is away among it. The pause before the next try ends early when another release has been the current
+    one in between.
 
     Args:
       current: the version that is to be served, None where there is none.
@@ -48,8 +50,10 @@ class ReleaseWatch:
             return
         try:
             self._take_up(version)
-        except (ArtifactError, ConfigError) as error:
+        except ArtifactError as error:
             self._put_off(version, self._refused_s, "is refused", error)
+        except ConfigError as error:
+            self._put_off(version, math.inf, "is refused", error)
         except Exception as error:  # whatever it is, the releases after this one are to be taken up
             self._put_off(version, self._retry_s, "cannot be taken up yet", error)
         else:
@@ -59,6 +63,6 @@ class ReleaseWatch:
     def _put_off(self, version: int, pause_s: float, verdict: str, error: Exception) -> None:
         if version != self._failed:
             trace = None if isinstance(error, WinnowError) else error
-            message = "release %s %s, %s stays, tried again every %g s: %s"
-            _log.error(message, version, verdict, self._served(), pause_s, error, exc_info=trace)
+            again = "not tried again" if pause_s == math.inf else f"tried again every {pause_s:g} s"
+            _log.error("release %s %s, %s stays, %s: %s", version, verdict, self._served(), again, error, exc_info=trace)
         self._failed, self._again_s = version, time.monotonic() + pause_s

@@ -41,6 +41,9 @@ class Gateway:
       registry: of the releases; the one that it calls current is served, and taken up when it changes.
       unsent: the file for records that the event stream does not take.
       trends: the stream tier's folder; None leaves what trends to the release.
+
+    Attributes:
+      known_context: context columns of the releases that this process has loaded: a roll back refuses no client's.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Gateway:
             raise ServingError(f"{registry.folder}: holds no release yet; `winnow run` makes one")
         self._registry, self._models, self._settings, self._store_url = registry, models, settings, store_url
         self._live, self._trends, self._swapping = LiveItems(store_url, models), LiveTrends(trends), threading.Lock()
+        self.known_context: frozenset[str] = frozenset()
         self._funnels = self._first(version)
         self._stream = EventStream(store_url, unsent, lambda lines: fold_later(self._funnels, lines))
         self._readiness = Readiness(self._all_answer)
@@ -195,6 +199,7 @@ class Gateway:
     def _load(self, version: int) -> Funnels:
         release = Release.load(self._registry, version)
         self._settings.check(release.config.dataset)
+        self.known_context |= frozenset(release.config.dataset.events.context)
         for name in ("retrieval", "ranker"):
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))

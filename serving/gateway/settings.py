@@ -14,6 +14,7 @@ from serving.gateway.recall import SOURCES, WITHOUT_MODELS
 from serving.gateway.rerank.settings import RerankSettings
 
 MAX_VARIANTS = 64
+MARGIN_MS = 5.0  # of the deadline, for what comes before the first stage and after the last one
 
 
 def _usable(quotas: dict[str, int]) -> dict[str, int]:
@@ -88,6 +89,16 @@ class GatewaySettings(Settings):
             for arm, each in arms.items():
                 if each.rerank is not None:
                     each.rerank.check(dataset, f"experiments.{name}.{arm}.rerank")
+
+    @model_validator(mode="after")
+    def _the_store_can_be_asked(self) -> Self:
+        most_ms = self.deadline_ms - MARGIN_MS
+        if self.budgets_ms.state > most_ms:
+            raise ValueError(
+                f"budgets_ms.state: found {self.budgets_ms.state:g}, wanted at most {most_ms:g} where deadline_ms is "
+                f"{self.deadline_ms:g}: the store is asked only while its whole budget is left"
+            )
+        return self
 
     @model_validator(mode="after")
     def _experiments_can_be_told_apart(self) -> Self:

@@ -31,7 +31,7 @@ def read_column(path: Path, name: str) -> pa.ChunkedArray:
     """
     try:
         return pq.ParquetFile(path).read([name]).column(name)
-    except pa.ArrowException as error:
+    except (OSError, pa.ArrowException) as error:  # a page that is damaged is an OSError
         raise ArtifactError(
             f"{path}: cannot be read ({error}), so that what it holds is not known; bring it back, or move it away, whereupon "
             "entries that are still in the stream are written again"

@@ -232,10 +232,11 @@ def test_what_is_put_unprepared_is_sent_once_prepared(tmp_path: Path, eventually
     """The first two times that fails, and what needs none overtakes it."""
     prepared: list[list[bytes]] = []
 
-    def prepare(lines: Sequence[bytes]) -> None:
+    def prepare(lines: Sequence[bytes]) -> Sequence[bytes]:
         prepared.append(list(lines))
         if len(prepared) < 3:
             raise ServingError("not yet")
+        return []
 
     with embedded_store(tmp_path / "store") as url:
         stream = EventStream(url, tmp_path / "unsent.jsonl", prepare)
@@ -246,6 +247,21 @@ def test_what_is_put_unprepared_is_sent_once_prepared(tmp_path: Path, eventually
         stream.close()
         assert records(url) == [3, 1, 2]
     assert prepared == 3 * [[b'{"n": 1}', b'{"n": 2}']]
+
+
+def test_what_cannot_be_prepared_lets_the_others_pass(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    unready = {b'{"n": 1}', b'{"n": 3}'}
+    with embedded_store(tmp_path / "store") as url:
+        stream = EventStream(url, tmp_path / "unsent.jsonl", lambda lines: [line for line in lines if line in unready])
+        stream.put([{"n": number} for number in (1, 2, 3, 4)], are_prepared=False)
+        eventually(lambda: stream.kept_count == 2, "two that wait")
+        assert records(url) == [2, 4]
+        unready.discard(b'{"n": 1}')
+        eventually(lambda: stream.kept_count == 1, "one that waits")
+        unready.clear()
+        eventually(lambda: stream.kept_count == 0, "empty file")
+        stream.close()
+        assert records(url) == [2, 4, 1, 3]
 
 
 def test_what_neither_store_nor_file_takes_is_refused_and_not_lost(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ class RankerInputs(keras.layers.Layer):
 class Items:
     """Items of a batch, each looked up once however often it stands there.
 
-    In training a share of them is without its id, for all who ask: what one part of a ranker must do without is not to be
-    read by another part.
+    In training a share of them is without its id, for all who ask this object: the embedding of an id that one part of a
+    ranker must do without is not to be read by another part.
 
     Args:
       rows: int32 [batch, n].

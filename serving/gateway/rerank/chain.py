@@ -65,5 +65,5 @@ def explained(first: Ranked, trail: Sequence[tuple[str, Ranked]], count: int) ->
 
 def _places(ranked: Ranked, rows: NDArray[np.int32]) -> list[int]:
     """Where the few of ``rows`` stand."""
-    places: list[int] = (ranked.rows == rows[:, np.newaxis]).argmax(axis=1).tolist()
+    places: list[int] = np.nonzero(ranked.rows == rows[:, np.newaxis])[1].tolist()  # each stands there once
     return places

@@ -97,6 +97,8 @@ class FeatureValues(Sequence[Values]):
         return len(self._rows)
 
     def __getitem__(self, place: Any) -> Any:
+        if place >= len(self):
+            raise IndexError(place)
         while place >= len(self._known):
             self._known += _values(self._column, self._rows[len(self._known) :][:AT_ONCE])
         return self._known[place]

@@ -1,6 +1,7 @@
 """Every sample against a slow reference that looks at one event at a time and only at what came before it."""
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -342,6 +343,20 @@ def test_windows_teach_the_positives_among_other_events(make: Callable) -> None:
     made = make({**DRAWN, "dataset": dataset, "samples": SAMPLES}, events=log, items=items, users=USERS)
     learnt = [item for row in made.split("train") if row["user_id"] == ["u0"] for item in learnt_from(row)]
     assert sorted(learnt) == sorted(f"i{number}" for number in bought)
+
+
+@pytest.mark.parametrize("dataset", [DRAWN, SHOWN])
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_teach_each_positive_once(make: Callable, dataset: Row, seed: int) -> None:
+    """On a coarse clock, where many come at one moment; where impressions were logged, however late what came of them came."""
+    events = random_requests(seed, 150) if dataset is SHOWN else random_log(seed, 400)
+    made = make(dataset, events=events, items=ITEMS, users=USERS)
+    train = made.split("train")
+    task = next(iter(dataset["dataset"]["tasks"]))
+    wanted = Counter((row["user_id"][0], row["item_id"][0]) for row in train if row[f"label_{task}"][0] > 0)
+    learnt = Counter((row["user_id"][0], item) for row in train for item in learnt_from(row))
+    assert learnt == wanted
+    assert sum(row["window"].count(1) > 1 for row in train) > 5, "hardly a history teaches anything"
 
 
 @pytest.mark.parametrize("train_on", ["events", "windows"])

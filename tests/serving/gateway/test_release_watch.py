@@ -48,8 +48,23 @@ def test_there_is_a_pause_before_the_next_try_but_not_for_another_release() -> N
     assert served.version == 3
 
 
-@pytest.mark.parametrize("error", [ArtifactError("damaged"), ConfigError("does not fit")])
-def test_what_is_refused_is_tried_again_more_slowly_and_said_once(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_does_not_fit_the_settings_is_not_tried_again_till_another_was_current(caplog: pytest.LogCaptureFixture) -> None:
+    served = Served(ConfigError("does not fit"))
+    watch = served.watch(retry_s=0.0, refused_s=0.0)
+    for _ in range(3):
+        watch.look()
+    assert (served.version, served.tries) == (1, 1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "release 2 is refused, 1 stays, not tried again: does not fit"
+    ]
+    for current in (1, 2):
+        served.current = current
+        watch.look()
+    assert (served.version, served.tries) == (2, 2)
+
+
+def test_what_is_damaged_is_tried_again_more_slowly_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    error = ArtifactError("damaged")
     served = Served(error, error)
     watch = served.watch(retry_s=0.0, refused_s=3_600.0)
     watch.look()
