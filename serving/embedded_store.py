@@ -16,7 +16,8 @@ from serving.store_client import store_client
 _HOST = "127.0.0.1"
 PORT_FILE = "port"  # of the server that was started last
 
-# Written to disk once a second: a crash of the machine loses at most that, one of the process nothing.
+# Brought to disk once a second: a crash of the machine loses at most that. One of the process loses nothing, but while the disk
+# is so busy that writing waits for it, two seconds at most.
 CONFIG = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
 
 

@@ -155,7 +155,7 @@ class Funnel:
         seen: tuple[str, ...] = ()
         if user_id != ANONYMOUS:
             try:
-                budget_ms = self._settings.budgets_ms.state
+                budget_ms = self._settings.state_budget_ms
                 if progress.left_s(budget_ms) < budget_ms / 1000:  # the store's client gives up no earlier
                     raise ServingError("there is no time to ask the store")
                 stored = self._store.read(user_id)

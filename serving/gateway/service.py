@@ -203,7 +203,7 @@ class Gateway:
         for name in ("retrieval", "ranker"):
             self._models.wait_until_available(name, version)
         limits = dataclasses.replace(StoreLimits(), events=max(StoreLimits.events, release.config.samples.history_length))
-        timeout_s = self._settings.budgets_ms.state / 1000
+        timeout_s = self._settings.state_budget_ms / 1000
         try:
             self._live.refresh()
         except ServingError as error:

@@ -112,6 +112,8 @@ def test_events_that_come_while_the_store_is_away_are_folded_and_sent_once_it_is
             return reply
 
         assert record(event(1)).folded == 1
+        with redis.Redis.from_url(url) as client:
+            client.execute_command("WAITAOF", 1, 0, 20_000)  # on a busy disk what is written may wait for two seconds
         server.terminate()
         assert record(event(3), event(4, "bob")).deferred == 2
         assert (tmp_path / "unsent.jsonl").read_bytes().splitlines() == lines(release, event(3), event(4, "bob"))
