@@ -75,7 +75,7 @@ class GatewaySettings(Settings):
 
     @property
     def state_budget_ms(self) -> float:
-        """What the store may take: its budget, or what a short deadline leaves, since it is asked only while all of it is left."""
+        """What the store may take: its budget, or what a short deadline leaves, as it is asked only while all of it is left."""
         return max(1.0, min(self.budgets_ms.state, self.deadline_ms - MARGIN_MS))
 
     def with_arms(self, arms: Mapping[str, str]) -> Self:
