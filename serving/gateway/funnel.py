@@ -27,7 +27,7 @@ from serving.gateway.unknown_items import borrowed
 from serving.inference import InferenceError, ModelClient
 from serving.state_store import StateStore
 
-MARGIN_S = 0.003  # of the deadline, for what follows the last stage
+MARGIN_S = 0.012  # of the deadline, for what follows the last stage, on a machine where others compute at the same time
 LEAST_S = 0.001  # a stage that is left less than this is not begun
 ANONYMOUS = ""
 Answer = dict[str, NDArray[np.float32]]

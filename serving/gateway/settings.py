@@ -14,7 +14,7 @@ from serving.gateway.recall import SOURCES, WITHOUT_MODELS
 from serving.gateway.rerank.settings import RerankSettings
 
 MAX_VARIANTS = 64
-MARGIN_MS = 5.0  # of the deadline, for what comes before the first stage and after the last one
+MARGIN_MS = 15.0  # of the deadline, for what comes before the first stage and after the last one
 
 
 def _usable(quotas: dict[str, int]) -> dict[str, int]:
