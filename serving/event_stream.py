@@ -194,6 +194,8 @@ class EventStream:
         except OSError as error:
             self._complain("read", f"{self._unsent.path} cannot be read ({error}); what it keeps is not sent")
             return False
+        if not unsent.lines:
+            return False
         unprepared = self._unprepared(unsent.lines)
         ready = [line for line in unsent.lines if line not in unprepared]
         if ready and not self._send(ready):

@@ -22,12 +22,11 @@ from serving.gateway.release import Release
 from serving.gateway.rerank.chain import explained, steps
 from serving.gateway.rerank.ranked import Context, Ranked
 from serving.gateway.rerank.rules import allowed
-from serving.gateway.settings import GatewaySettings
+from serving.gateway.settings import MARGIN_MS, GatewaySettings
 from serving.gateway.unknown_items import borrowed
 from serving.inference import InferenceError, ModelClient
 from serving.state_store import StateStore
 
-MARGIN_S = 0.012  # of the deadline, for what follows the last stage, on a machine where others compute at the same time
 LEAST_S = 0.001  # a stage that is left less than this is not begun
 ANONYMOUS = ""
 Answer = dict[str, NDArray[np.float32]]
@@ -44,7 +43,7 @@ class Progress:
 
     def left_s(self, budget_ms: float) -> float:
         """What a stage may take: its budget, or what the deadline leaves."""
-        return min(budget_ms / 1000, self.deadline_s - MARGIN_S - time.monotonic())
+        return min(budget_ms / 1000, self.deadline_s - MARGIN_MS / 1000 - time.monotonic())
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -14,7 +14,8 @@ from serving.gateway.recall import SOURCES, WITHOUT_MODELS
 from serving.gateway.rerank.settings import RerankSettings
 
 MAX_VARIANTS = 64
-MARGIN_MS = 15.0  # of the deadline, for what comes before the first stage and after the last one
+BEFORE_MS = 3.0  # of the deadline, for what comes before the first stage
+MARGIN_MS = 12.0  # of it, for what follows the last one, on a machine where others compute at the same time
 
 
 def _usable(quotas: dict[str, int]) -> dict[str, int]:
@@ -76,7 +77,7 @@ class GatewaySettings(Settings):
     @property
     def state_budget_ms(self) -> float:
         """What the store may take: its budget, or what a short deadline leaves, as it is asked only while all of it is left."""
-        return max(1.0, min(self.budgets_ms.state, self.deadline_ms - MARGIN_MS))
+        return max(1.0, min(self.budgets_ms.state, self.deadline_ms - BEFORE_MS - MARGIN_MS))
 
     def with_arms(self, arms: Mapping[str, str]) -> Self:
         """The settings of a user who is in these arms: experiment → arm."""
