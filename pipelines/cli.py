@@ -141,7 +141,7 @@ def run(
     with failing_clearly(log):
         settings, profile = load_config(config), load_beam(beam) if beam else LOCAL_BEAM
         with quiet(log) as console:
-            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, silent=as_json, beam=profile)
+            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, log, silent=as_json, beam=profile)
         typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
 
 
@@ -283,7 +283,7 @@ def benchmark(
     log = place / "benchmark.log"
     with failing_clearly(log):
         with quiet(log) as console:
-            made = benchmarked(name, data, seeds, place, console, silent=as_json)
+            made = benchmarked(name, data, seeds, place, console, log, silent=as_json)
         if as_json:
             typer.echo(json.dumps({"benchmarks": made}))
         else:
@@ -338,7 +338,7 @@ def demo(workdir: Workdir = Path("var/demo")) -> None:
     with failing_clearly(log):
         data_movielens(Path("var/data/movielens-100k"))
         with quiet(log) as quietly:
-            outcome = run_and_report(load_config(DEFAULT_CONFIG), workdir, None, True, quietly)
+            outcome = run_and_report(load_config(DEFAULT_CONFIG), workdir, None, True, quietly, log)
         show_outcome(outcome)
         with quiet(log):
             answer, reply = asked_both(workdir, 10, DEMO_GATEWAY)

@@ -26,16 +26,19 @@ from pipelines.nodes import nodes_of
 from pipelines.past_runs import ARTIFACTS_FOLDER, METADATA_FILE, LatestRun, clear_killed
 from pipelines.recommender import Known, Places, create_pipeline
 
+OURS = logging.getLogger("winnow")
+
 
 @dataclass(frozen=True)
 class NodeEvent:
-    """A node has begun (``seconds`` is None) or ended."""
+    """A node has begun, or ended (``seconds``), or tells how far it is (``said``)."""
 
     node: str
     place: int
     count: int
     seconds: float | None = None
     cached: bool = False
+    said: str | None = None
 
 
 def places(workdir: Path) -> Places:
@@ -142,33 +145,40 @@ def _following(on_event: Callable[[NodeEvent], None], count: int) -> Iterator[No
     verbosity = absl_logging.get_verbosity()
     # By absl's own setting: Keras puts that back after each save, and what the logger was told by others is lost then.
     absl_logging.set_verbosity(absl_logging.INFO)
-    logger.addHandler(handler)
+    OURS.setLevel(logging.INFO)
+    for each in (logger, OURS):
+        each.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for each in (logger, OURS):
+            each.removeHandler(handler)
         absl_logging.set_verbosity(verbosity)
 
 
 class _NodeFollower(logging.Handler):
-    """TFX's local runner tells of its progress only in its log."""
+    """TFX's local runner tells of its progress only in its log, and so do trainings of theirs."""
 
     def __init__(self, on_event: Callable[[NodeEvent], None], count: int) -> None:
         super().__init__(logging.INFO)
         self._on_event, self._count = on_event, count
-        self._started, self._cached, self._place = 0.0, False, 0
+        self._started, self._cached, self._place, self._node = 0.0, False, 0, ""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(OURS.name):
+            self._tell(self._node, said=record.getMessage())
+            return
         message = str(record.msg)
         node = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
         if message == "Component %s is running.":
             self._started, self._cached = time.monotonic(), False
             self._place += 1
-            self._tell(node, None)
+            self._node = node
+            self._tell(node)
         elif message == "A cached execution %d is used.":
             self._cached = True
         elif message == "Component %s is finished.":
             self._tell(node, time.monotonic() - self._started)
 
-    def _tell(self, node: str, seconds: float | None) -> None:
-        self._on_event(NodeEvent(node, self._place, self._count, seconds, self._cached))
+    def _tell(self, node: str, seconds: float | None = None, said: str | None = None) -> None:
+        self._on_event(NodeEvent(node, self._place, self._count, seconds, self._cached, said))

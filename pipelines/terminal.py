@@ -5,13 +5,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from components.errors import WinnowError, causes
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipelines.local_runner import NodeEvent
 
 INTERRUPTED, UNEXPECTED = 130, 70
+LINE_EVERY_S = 30
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")  # as Beam and SQLite tell it
 
 
@@ -100,12 +102,15 @@ def _of_the_disk(error: BaseException, log: Path | None) -> str | None:
 
 
 class NodeProgress:
-    """A line for each node that has ended, and a moving one for the work at hand where a person is looking."""
+    """A line for each node that has ended, and a moving one for the work at hand where a person is looking.
 
-    def __init__(self, console: Console, silent: bool) -> None:
-        self._console, self._silent = console, silent
+    How far a long node is stands in the moving line, and elsewhere in lines of its own, ``LINE_EVERY_S`` apart or more.
+    """
+
+    def __init__(self, console: Console, silent: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._silent, self._clock = console, silent, clock
         self._status: Status | None = None
-        self._started = time.monotonic()
+        self._started = self._last_line = clock()
 
     def begin(self, headline: str) -> None:
         if not self._silent:
@@ -115,8 +120,12 @@ class NodeProgress:
     def __call__(self, event: "NodeEvent") -> None:
         if self._silent:
             return
-        self._idle()
         place = f"{event.place:>3}/{event.count}"
+        if event.said is not None:
+            self._far(f"{place} {event.node}", event.said)
+            return
+        self._idle()
+        self._last_line = self._clock()
         if event.seconds is None:
             self._busy(f"{place} {event.node}")
             return
@@ -126,7 +135,14 @@ class NodeProgress:
     def stop(self) -> float:
         """Seconds since the start."""
         self._idle()
-        return time.monotonic() - self._started
+        return self._clock() - self._started
+
+    def _far(self, node: str, said: str) -> None:
+        if self._status is not None:
+            self._status.update(Text(f"{node}: {said} …"))
+        elif self._clock() - self._last_line >= LINE_EVERY_S:
+            self._last_line = self._clock()
+            self._console.print(f"{node}: {said}", markup=False, soft_wrap=True)
 
     def _busy(self, what: str) -> None:
         if self._console.is_terminal:

@@ -36,12 +36,17 @@ def run_and_report(
     from_node: str | None,
     cache: bool,
     console: Console,
+    log: Path,
     silent: bool = False,
     beam: LocalBeam | ClusterBeam = LOCAL_BEAM,
 ) -> dict[str, Any]:
-    """Run the pipeline, write the report, and say how it ended."""
+    """Run the pipeline, write the report, and say how it ended.
+
+    Args:
+      log: where all that the console does not show is written.
+    """
     progress = NodeProgress(console, silent)
-    progress.begin(f"{config.name} → {workdir}   log: {workdir / 'run.log'}")
+    progress.begin(f"{config.name} → {workdir}   log: {log}")
     # TFX takes 10 s or more to import, so it is imported when the terminal already says so.
     from pipelines.local_runner import run
 
@@ -79,17 +84,19 @@ def tuned(config: Path, workdir: Path, output: Path, console: Console, silent: b
 
 
 def benchmarked(
-    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool
+    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path, silent: bool
 ) -> list[dict[str, Any]]:
     """Run a benchmark, or all of a group, with each seed, and sum up; what has been run is not run again."""
     from pipelines.benchmarks import GROUPS
 
     if name not in GROUPS:
-        return [_benchmarked(name, data, seeds, workdir, console, silent)]
-    return [_benchmarked(each, data, seeds, workdir / each, console, silent) for each in GROUPS[name]]
+        return [_benchmarked(name, data, seeds, workdir, console, log, silent)]
+    return [_benchmarked(each, data, seeds, workdir / each, console, log, silent) for each in GROUPS[name]]
 
 
-def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, silent: bool) -> dict[str, Any]:
+def _benchmarked(
+    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path, silent: bool
+) -> dict[str, Any]:
     from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
     from pipelines.benchmark_baselines import baseline_metrics
     from pipelines.benchmark_truth import true_metrics
@@ -119,7 +126,7 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
             path = place / "figures" / f"{ranker or 'run'}.json"
             kept = kept_figures(path, each)
             if kept is None:
-                run_and_report(each, place, None, True, console, silent)
+                run_and_report(each, place, None, True, console, log, silent)
                 kept = figures(name, place)
                 keep_figures(path, each, kept)
             of_ranker[ranker] = kept

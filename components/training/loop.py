@@ -99,6 +99,8 @@ def train(
             seconds = time.monotonic() - started
             # The chief's: should another worker find a last digit otherwise, all must stop or go on together all the same.
             progress.add({**losses, **json.loads(chiefs(json.dumps(measure())))}, seconds, model)
+            reached = progress.curves[metric][epoch]
+            logger.info("epoch %d of at most %d: %.0f s, %s %.4f", epoch + 1, settings.epochs, seconds, metric, reached)
             _log(logs, epoch, progress)
             if strategy.extended.should_checkpoint:
                 checkpoint.write(_checkpoint(model, progress))

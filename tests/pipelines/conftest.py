@@ -45,9 +45,15 @@ USER_COLUMNS = {"user_id": "member", "country": "land", "age_group": "cohort"}
 
 @dataclass(frozen=True)
 class Run:
-    """What one run did: the nodes that ended, each with whether its result was there already, and its error."""
+    """What one run did.
+
+    Attributes:
+      cached: the nodes that ended, each with whether its result was there already.
+      said: the nodes that told how far they were, each with all that it told.
+    """
 
     cached: dict[str, bool]
+    said: dict[str, list[str]]
     error: WinnowError | None
     current: int | None
 
@@ -165,8 +171,11 @@ def go(folder: Path, workdir: Path, config: Mapping[str, Any], from_node: str | 
     """One run of ``config``, whose paths count from ``folder``."""
     file = written(folder, config)
     cached: dict[str, bool] = {}
+    said: dict[str, list[str]] = {}
 
     def note(event: local_runner.NodeEvent) -> None:
+        if event.said is not None:
+            said.setdefault(event.node, []).append(event.said)
         if event.seconds is not None:
             cached[event.node] = event.cached
 
@@ -175,7 +184,7 @@ def go(folder: Path, workdir: Path, config: Mapping[str, Any], from_node: str | 
         local_runner.run(load_config(file), workdir, from_node, cache=True, on_event=note)
     except WinnowError as raised:
         error = raised
-    return Run(cached, error, Registry(workdir / "releases").current())
+    return Run(cached, said, error, Registry(workdir / "releases").current())
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""Errors end a command with one message and an exit code, also where nothing more can be written."""
+"""What the commands show: how far they are, and one message and an exit code where they fail, even on a full disk."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from pipelines.terminal import failing_clearly
+from pipelines.local_runner import NodeEvent
+from pipelines.terminal import NodeProgress, failing_clearly
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = os.strerror(errno.ENOSPC)
@@ -65,3 +68,33 @@ def test_a_log_that_takes_nothing_hides_no_message() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "progress\n", "winnow: e.csv: odd\n")
+
+
+def shown(terminal: bool, events: list[tuple[NodeEvent, float]]) -> str:
+    """What stands on the console after events, each at its second."""
+    now = 0.0
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=100, highlight=False)
+    progress = NodeProgress(console, silent=False, clock=lambda: now)
+    for event, at_s in events:
+        now = at_s
+        progress(event)
+    progress.stop()
+    return output.getvalue()
+
+
+LONG_NODE = [
+    (NodeEvent("Trainer", 2, 3), 0.0),
+    (NodeEvent("Trainer", 2, 3, said="epoch 1 of at most 9"), 20.0),
+    (NodeEvent("Trainer", 2, 3, said="epoch 2 of at most 9 [a line]"), 40.0),
+    (NodeEvent("Trainer", 2, 3, said="epoch 3 of at most 9 [last]"), 60.0),
+    (NodeEvent("Trainer", 2, 3, seconds=70.0), 70.0),
+]
+
+
+def test_how_far_a_long_node_is_stands_in_lines_half_a_minute_apart() -> None:
+    assert shown(False, LONG_NODE) == ("  2/3 Trainer: epoch 2 of at most 9 [a line]\n  2/3 Trainer              70.0 s\n")
+
+
+def test_on_a_terminal_it_stands_in_the_moving_line() -> None:
+    assert "2/3 Trainer: epoch 3 of at most 9 [last] …" in shown(True, LONG_NODE)

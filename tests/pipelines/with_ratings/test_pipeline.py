@@ -32,6 +32,15 @@ def test_events_alone_are_enough(ratings: Any) -> None:
     assert {len(set(row["item_id"])) for row in lists} == {18}
 
 
+def test_trainings_tell_of_each_epoch(ratings: Any) -> None:
+    said = ratings.runs["good"].said
+    assert set(said) == {"RetrievalTrainer", "RankingTrainer"}
+    for lines in said.values():
+        assert [line.partition(":")[0] for line in lines] == [
+            f"epoch {n} of at most {len(lines)}" for n in range(1, len(lines) + 1)
+        ]
+
+
 def test_a_run_after_a_kill_goes_on_at_the_killed_node(ratings: Any) -> None:
     """The run was killed while RetrievalTrainer was writing its model."""
     killed, again = ratings.killed, ratings.runs["again"]
