@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from components.config import EaseSettings, PipelineConfig
 from components.evaluation.library_baselines import Bpr, Data, Ials
 from components.push.registry import write_atomically
+from components.schema.catalogue import read_items
 from pipelines.past_runs import LatestRun
 
 FILE = "baselines.json"
@@ -26,7 +27,7 @@ class Baselines:
 
     Attributes:
       bpr: None where nearly all who are judged are new: it knows nobody that it was not trained on.
-      ease_l2: of EASE with all neighbours of all that the user had.
+      ease_l2: of EASE with all neighbours of all that the user had; left out where the catalogue is too large for its matrix.
     """
 
     ials: Ials
@@ -39,11 +40,14 @@ def baseline_metrics(
 ) -> dict[str, Metrics]:
     """System → metric → value, on the test split of the latest run; what an earlier call has left is not made again."""
     outputs = LatestRun(workdir).outputs()
+    item_count, fitting = read_items(outputs["Ingest", "catalogue"]).num_rows, EaseSettings().max_items
+    if item_count > fitting:
+        progress(f"EASE is left out: its matrix is of up to {fitting:,} items, and there are {item_count:,}")
     samples = {"samples": str(outputs["Samples", "examples"]), "evaluation": config.evaluation.model_dump(mode="json")}
     wanted: dict[str, dict[str, Any]] = {
         "iALS": {**samples, **asdict(settings.ials), "seed": seed},
         **({"BPR": {**samples, **asdict(settings.bpr), "seed": seed}} if settings.bpr else {}),
-        "EASE": {**samples, "l2": settings.ease_l2},
+        **({"EASE": {**samples, "l2": settings.ease_l2}} if item_count <= fitting else {}),
     }
     path = workdir / FILE
     kept = json.loads(path.read_text()) if path.exists() else {}
@@ -70,7 +74,6 @@ def judged(
     from components.evaluation.funnel import ranking_means
     from components.evaluation.library_baselines import bpr_lists, ials_lists
     from components.evaluation.queries import split_queries
-    from components.schema.catalogue import read_items
     from components.schema.features import read_interactions
 
     catalogue, features = outputs["Ingest", "catalogue"], outputs["Samples", "features"]

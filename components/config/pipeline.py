@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
 from components.config.item_to_item import CosineSettings, ItemToItemSettings
@@ -84,6 +84,17 @@ class TrainingConfig(Settings):
     )
 
 
+# A setting that nothing reads was meant to do something: it is refused where it is not the default.
+LOSSES_THAT_READ = {
+    "loss_negatives": ("mixed", "sampled", "gbce"),
+    "loss_hardest": ("mixed", "sampled"),
+    "loss_calibration": ("gbce",),
+    "loss_top_k": ("off_policy",),
+    "loss_weight_cap": ("off_policy",),
+}
+TOWERS_THAT_READ = {"blocks": ("self_attention", "gru"), "heads": ("self_attention",)}
+
+
 class RetrievalConfig(TrainingConfig):
     query_tower: Literal["pooled", "self_attention", "gru"] = Field(
         default="pooled",
@@ -102,7 +113,7 @@ class RetrievalConfig(TrainingConfig):
     loss_top_k: int = Field(default=10, ge=1, description="of off_policy: the length of the list that is to hold the item")
     loss_weight_cap: float = Field(default=10.0, gt=0, description="of off_policy: the greatest importance weight")
     embedding_dim: int = Field(default=64, ge=2, le=1024)
-    hidden: tuple[int, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
+    hidden: tuple[PositiveInt, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
     blocks: int = Field(default=2, ge=1, le=24, description="of self-attention, or layers of GRU")
     heads: int = Field(default=2, ge=1, description="of each block; they divide embedding_dim")
     dropout: float = Field(default=0.2, ge=0, lt=1)
@@ -125,8 +136,12 @@ class RetrievalConfig(TrainingConfig):
                 raise ValueError(f"loss: found {self.loss}, wanted full, sampled or gbce: a batch of sequences holds {reason}")
             if self.query_tower == "self_attention" and self.embedding_dim % self.heads:
                 raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
-        if self.loss_hardest is not None and self.loss_of_tower not in ("mixed", "sampled"):
-            raise ValueError(f"loss_hardest: found it with loss {self.loss_of_tower}, wanted mixed or sampled")
+        for key, losses in LOSSES_THAT_READ.items():
+            if getattr(self, key) != type(self).model_fields[key].default and self.loss_of_tower not in losses:
+                raise ValueError(f"{key}: found it with loss {self.loss_of_tower}, wanted {' or '.join(losses)}")
+        for key, towers in TOWERS_THAT_READ.items():
+            if getattr(self, key) != type(self).model_fields[key].default and self.query_tower not in towers:
+                raise ValueError(f"{key}: found it with query_tower {self.query_tower}, wanted {' or '.join(towers)}")
         return self
 
 
@@ -224,6 +239,14 @@ class PipelineConfig(Settings):
             self.samples.impressions is None or self.dataset.events.columns.propensity is None
         ):
             raise ValueError("retrieval.loss: off_policy needs samples.impressions and dataset.events.columns.propensity")
+        for key, meaning in (("weight", "nothing would be learnt"), ("score_weight", "no list would have an order")):
+            if not any(getattr(each, key) for each in tasks.values()):
+                raise ValueError(f"dataset.tasks: found {key} 0 in all of {sorted(tasks)}, wanted one above 0: {meaning}")
+        if self.samples.train_on == "windows" and self.retrieval.query_tower == "pooled":
+            raise ValueError(
+                "samples.train_on: found windows with retrieval.query_tower pooled, which learns from single events; wanted "
+                "events, or self_attention or gru"
+            )
         if self.samples.impressions is None:
             following = sorted(name for name, other in tasks.items() if other.after is not None)
             if following:

@@ -12,7 +12,7 @@ from components.models.towers import ItemTower
 class OffPolicySoftmax:
     """REINFORCE, corrected for the policy that has shown the items, and for lists of K.
 
-    −Σ_i R_i ρ_i λ_i log π(i) / Σ_i R_i, with π the softmax over all trained items that the user has not had, the reward R
+    −Σ_i R_i ρ_i λ_i log π(i) / Σ_i R_i, with π the softmax over all trained items but those excluded for the user, the reward R
     the pair's weight, ρ_i = min(π(i) / β(i), c) for the propensity β with which the item was shown, and
     λ_i = K (1 − π(i))^(K − 1), the derivative of the chance to be among K draws; no gradient flows through ρ and λ.
     (Chen et al. 2019, Top-K Off-Policy Correction for a REINFORCE Recommender System, equations 3 and 6 and the cap of

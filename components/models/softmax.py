@@ -74,9 +74,9 @@ class MixedSoftmax:
 
 
 class FullSoftmax:
-    """Told from all trained items that the user has not had, for up to some 100,000 items.
+    """Told from all trained items but those excluded for the user, for up to some 100,000 items.
 
-    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out, as recall leaves them out. (Else
+    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out where recall leaves it out. (Else
     most of what is learnt of a long history is not to return it.)
     """
 
@@ -98,7 +98,7 @@ def scores_at_once(items: ItemTower) -> int:
 def sum_of_losses(
     pairs: Pairs, vectors: tf.Tensor, trained: NDArray[np.bool_], at_once: int, weigh: Weigh | None = None
 ) -> tf.Tensor:
-    """−Σ_i w_i log softmax_j(q_i · v_j)[i] over the trained items j, with j ≠ i of the user's history left out.
+    """−Σ_i w_i log softmax_j(q_i · v_j)[i] over the trained items j, with j ≠ i that are excluded for the user left out.
 
     ``at_once`` pairs at a time, and their gradients beside their losses, while their scores are at hand: [m, n] scores are
     never held at once, and most of the time would go by in writing and reading them.
@@ -111,7 +111,7 @@ def sum_of_losses(
 
     @tf.custom_gradient
     def summed(queries: tf.Tensor, vectors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-        last = _last_places(pairs.history, tf.shape(vectors)[0])
+        last = _last_places(pairs.excluded, tf.shape(vectors)[0])
         count = tf.shape(queries)[0]
 
         def some(start: tf.Tensor, loss: tf.Tensor, of_queries: tf.TensorArray, of_vectors: tf.Tensor) -> tuple[Any, ...]:

@@ -121,7 +121,7 @@ class PooledTower(keras.layers.Layer):
             queries=self(inputs, training=True),
             rows=rows,
             weight=inputs["weight"],
-            history=inputs["history_row"],
+            excluded=inputs["history_row"],
             sample=samples,
             place=tf.zeros_like(samples),
             propensity=inputs.get("propensity"),

@@ -28,12 +28,15 @@ class TwoTower(tfrs.Model):
 
     Args:
       seed: of what training draws.
+      exclude_seen: what a user has had is not recommended, and so nothing that the next item is told from.
     """
 
-    def __init__(self, query_tower: QueryTower, item_tower: ItemTower, loss: Loss, seed: int = 0) -> None:
+    def __init__(
+        self, query_tower: QueryTower, item_tower: ItemTower, loss: Loss, seed: int = 0, exclude_seen: bool = True
+    ) -> None:
         super().__init__()
         self.query_tower, self.item_tower = query_tower, item_tower
-        self._loss, self._seed = loss, seed
+        self._loss, self._seed, self._exclude_seen = loss, seed, exclude_seen
 
     def train_step(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         with drawing(self._seed, self.optimizer.iterations):
@@ -45,4 +48,5 @@ class TwoTower(tfrs.Model):
         Args:
           inputs: a request's features, ``item_row`` int32 [batch] and ``weight`` float32 [batch].
         """
-        return self._loss(self.query_tower.training_pairs(inputs))
+        pairs = self.query_tower.training_pairs(inputs)
+        return self._loss(pairs if self._exclude_seen else pairs._replace(excluded=pairs.excluded[:, :0]))

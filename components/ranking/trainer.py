@@ -79,8 +79,7 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
         context.query_slots,
         ItemTable(context.met_item_facts),
         ItemCounters(context.item_days()),
-        # Where impressions were logged, recall was trained on the clicks among them.
-        recall.vectors_with_unknown if context.config.samples.impressions is None else None,
+        recall.vectors_with_unknown if starts_from_recall(context.config) else None,
         tasks,
         settings.id_dropout,
     )
@@ -107,6 +106,11 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
     return Fitted(model, parts, recall, progress)
 
 
+def starts_from_recall(config: PipelineConfig) -> bool:
+    """Whether the ranker reads what recall says: not where recall was trained on the very outcomes that were observed."""
+    return names.has_drawn_negatives(config, config.positive_task)
+
+
 def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
     return tuple(
         Task(
@@ -121,15 +125,17 @@ def ranking_tasks(config: PipelineConfig) -> tuple[Task, ...]:
 
 
 def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], recalled: bool = True) -> tf.data.Dataset:
-    """Samples and, where nothing was logged as shown, recall's vector of each request and rows that recall returns.
+    """Samples with recall's vector of each request and, where some task is a choice, the rows that recall returns.
 
     Args:
       recalled: whether those rows are wanted.
     """
-    tasks = context.config.dataset.tasks
+    config = context.config
+    tasks = config.dataset.tasks
+    recalled = recalled and any(names.has_drawn_negatives(config, task) for task in tasks)
+    guided = recalled or starts_from_recall(config)
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
-    guided = context.config.samples.impressions is None  # else the ranker reads nothing of recall
     # What nobody had in training is no positive of any sample: as a negative it would be told by being new, and be buried.
     met = tf.constant(context.item_facts.trained)
 
@@ -139,10 +145,9 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
             block[names.LABEL_PREFIX + task] = block[names.LABEL_PREFIX + task][:, 0]
         if guided:
             block[names.RECALL_EMBEDDING] = recall.embed(block)
-        if guided and recalled:
-            block["recall_row"] = recall.best_rows(
-                block[names.RECALL_EMBEDDING], block["history_row"], context.config.ranking.candidates, met
-            )
+        if recalled:
+            had = block["history_row"] if config.evaluation.exclude_seen else block["history_row"][:, :0]
+            block["recall_row"] = recall.best_rows(block[names.RECALL_EMBEDDING], had, config.ranking.candidates, met)
         return block
 
     blocks = context.blocks(files, keep, shuffled=True)
@@ -207,7 +212,7 @@ def _ranked_gain(model: MultiTaskRanker, batch: dict[str, tf.Tensor], tasks: tup
     scores = tf.where(rows == PAD, scores.dtype.min, scores)
     hit = rows == batch["item_row"][:, tf.newaxis]
     rank = rank_of(tf.reduce_sum(tf.where(hit, scores, 0.0), axis=1), scores)
-    gain = 0.6931472 / tf.math.log(tf.cast(rank, tf.float32) + 2)
+    gain = 0.6931472 / tf.math.log(rank + 2)
     return tf.where(tf.reduce_any(hit, axis=1) & (rank < 10), gain, 0.0)
 
 

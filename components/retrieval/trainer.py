@@ -96,14 +96,15 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     dim, hidden, dropout = settings.embedding_dim, settings.hidden, settings.dropout
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
     loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings)
+    made = partial(TwoTower, seed=settings.seed, exclude_seen=context.config.evaluation.exclude_seen)
     if settings.query_tower == "pooled":
-        return TwoTower(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss, settings.seed)
+        return made(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)
     encoder: Encoder
     if settings.query_tower == "gru":
         encoder = Recurrent(dim, settings.blocks, dropout)
     else:
         encoder = SelfAttention(dim, context.config.samples.history_length, settings.blocks, settings.heads, dropout)
-    return TwoTower(SequenceTower(items, context.query_slots, dim, encoder), items, loss, settings.seed)
+    return made(SequenceTower(items, context.query_slots, dim, encoder), items, loss)
 
 
 def _positives(context: TrainingContext, windows: bool) -> tf.data.Dataset:

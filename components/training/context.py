@@ -100,12 +100,14 @@ class TrainingContext:
         Were those without a positive left out, what they share would be that nothing came of them, and a ranker that learns
         from their samples too would think so of items that are new.
         """
-        if self.config.samples.impressions is None:
-            return self.item_facts
-        shown = ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], None)
-        begin = self.facts.eval_from_ms
-        end = -1 if begin is None else shown.row(np.array([begin]))[0]
-        return replace(self.item_facts, trained=self.item_facts.trained | (shown.total[end] > 0))
+        if names.has_drawn_negatives(self.config, self.config.positive_task):
+            return self.item_facts  # all that happened was a positive
+        met, row_of = self.item_facts.trained.copy(), self.item_rows
+        spec = {names.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
+        examples = tf.data.TFRecordDataset(self.train_files, "GZIP", num_parallel_reads=tf.data.AUTOTUNE).batch(8_192)
+        for rows in examples.map(lambda some: row_of(tf.io.parse_example(some, spec)[names.ITEM_ID])):
+            met[rows[rows < len(met)]] = True
+        return replace(self.item_facts, trained=met)
 
     @cached_property
     def item_frequency(self) -> tf.Tensor:

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
-from components.errors import ArtifactError
+from components.errors import ArtifactError, DataError
 from components.training.checkpoints import Arrays, Checkpoint, CheckpointFile
 from components.training.distribution import chiefs, chiefs_arrays
 from components.training.inputs import part_of
@@ -79,6 +79,9 @@ def train(
     Args:
       batches: an epoch's, of all replicas of the strategy in whose scope the model was made; the same on each worker.
       measure: validation metrics of the model as it is; ``metric`` names the one to be greatest.
+
+    Raises:
+      DataError: there is not one batch.
     """
     strategy = model.distribute_strategy
     with strategy.scope():
@@ -125,6 +128,8 @@ class _Feed:
         if model.distribute_strategy.num_replicas_in_sync > 1:
             # Keras must know how many batches a distributed epoch has.
             self._steps = self._count()
+            if self._steps == 0:
+                raise self._too_few()
 
     def fit(self, epoch: int) -> dict[str, float]:
         """The mean of each loss over an epoch."""
@@ -146,8 +151,19 @@ class _Feed:
             whole = partial(part_of, batches, batch_size=self._batch_size)
             batches = strategy.distribute_datasets_from_function(lambda place: whole(place=place))
         means = _Means()
-        self._model.fit(batches, steps_per_epoch=steps, verbose=0, callbacks=[means])
+        try:
+            self._model.fit(batches, steps_per_epoch=steps, verbose=0, callbacks=[means])
+        except ValueError as error:
+            if any(True for _ in self._batches(epoch).take(1)):
+                raise
+            raise self._too_few() from error
         return means.values()
+
+    def _too_few(self) -> DataError:
+        return DataError(
+            f"found fewer samples to learn from than the batch_size of {self._batch_size}, wanted one batch at least: lower "
+            "the batch_size of retrieval or ranking, whichever is being trained, or bring more data"
+        )
 
 
 class _Means(keras.callbacks.Callback):

@@ -8,6 +8,7 @@ ORDER is a JSON file: ``job``, the function that trains, by module and name; ``o
 import importlib
 import json
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -48,7 +49,7 @@ def run(job: Job, context: TrainingContext, section: str, values: Mapping[str, A
     """Train with other values of a section's settings.
 
     Raises:
-      ImpossibleError: they do not go together, or need more memory than there is.
+      ImpossibleError: they do not go together, need more memory than there is, or lead to no number.
     """
     keras.backend.clear_session()
     with tempfile.TemporaryDirectory() as scratch:
@@ -59,7 +60,10 @@ def run(job: Job, context: TrainingContext, section: str, values: Mapping[str, A
         except (ConfigError, tf.errors.ResourceExhaustedError) as error:
             raise ImpossibleError(str(error)) from error
     trial.checkpoint.remove()
-    return Outcome(progress.curves[progress.metric][progress.best_epoch], progress.best_epoch + 1, progress.epochs)
+    reached = progress.curves[progress.metric][progress.best_epoch]
+    if math.isnan(reached):
+        raise ImpossibleError(f"{progress.metric} came to no number after any of {progress.epochs} epochs")
+    return Outcome(reached, progress.best_epoch + 1, progress.epochs)
 
 
 def context_of(arguments: Mapping[str, Any], node: str, section: str) -> TrainingContext:

@@ -20,10 +20,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from components.config.rankers import RANKERS
+
 ROOT = Path(__file__).resolve().parents[2]
 MOVIELENS = ROOT / "infra" / "config" / "movielens-100k.yaml"
 CORES, EPOCHS = 2, 4
-RANKERS = ("mf", "neumf", "wide_deep", "deepfm", "dlrm", "dcn_v2", "dcn_v2_mix", "din", "dien", "bst")
 TOWERS = ("pooled", "self_attention", "gru")
 TUTORIAL = ("tfrs_tutorial", "tfrs_tutorial_without_metrics")
 NAMES = (*TOWERS, *RANKERS, *TUTORIAL)
@@ -119,7 +120,7 @@ def _trained(name: str, workdir: Path) -> tuple[int, Seconds]:
         context = TrainingContext.of(arguments, name, section)
         fit: Callable[..., Any] = retrieval.fit if section == "retrieval" else ranking.fit
         fitted = fit(context, tf.distribute.get_strategy())
-    if name == "self_attention":  # an epoch teaches each of the positives once, whatever the windows that they lie in
+    if name in ("self_attention", "gru"):  # an epoch teaches each of the positives once, whatever the windows that they lie in
         return read_interactions(context.inputs["features"]).num_rows, fitted.progress.seconds
     steps = int(fitted.model.optimizer.iterations) // fitted.progress.epochs
     return steps * getattr(context.config, section).batch_size, fitted.progress.seconds

@@ -94,6 +94,12 @@ class Items:
         return made
 
     @cached_property
+    def ids(self) -> tf.Tensor:
+        """int32 [batch, n]: the row of each in an id embedding, 0 for one that is unknown or hidden, and for no item."""
+        _, id_rows, place = self._distinct
+        return tf.reshape(tf.gather(id_rows, place), tf.shape(self.rows))
+
+    @cached_property
     def _distinct(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         distinct, place = tf.unique(tf.reshape(self.rows, [-1]))
         id_rows = self._table.id_rows(distinct)

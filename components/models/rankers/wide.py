@@ -5,7 +5,6 @@ import tf_keras as keras
 
 from components.config.rankers import DeepFmSettings, WideDeepSettings
 from components.models.features import FeatureVectors, dense_stack
-from components.models.items import PAD
 from components.models.rankers.inputs import Batch, RankerParts
 
 MIX = 0x2545F4914F6CDD1D  # odd: multiplying by it loses nothing, and spreads neighbours over the high bits
@@ -35,7 +34,7 @@ class HistoryCrosses(keras.layers.Layer):
     """Σ_k w_k φ_k(x): a weight for each pair of an item of the history and the candidate; [batch, n, num_tasks].
 
     The cross-product transformation of Cheng et al. 2016 (eq. 1), φ_k(x) = Π_i x_i^c_ki, for their own example,
-    AND(installed app, impression app), with the pairs hashed to a table of ``buckets`` weights.
+    AND(installed app, impression app), with the pairs hashed to a table of ``buckets`` weights. An unknown item is in no pair.
     """
 
     def __init__(self, parts: RankerParts, buckets: int) -> None:
@@ -43,15 +42,15 @@ class HistoryCrosses(keras.layers.Layer):
         self._items, self._buckets = parts.table.count + 1, buckets
         self._weights = keras.layers.Embedding(buckets, len(parts.tasks), embeddings_initializer="zeros", name="crosses")
 
-    def call(self, past: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """From int32 [batch, length], ``PAD`` for no item, and [batch, n]."""
-        weights = self._weights(self.bucket(past[:, tf.newaxis, :], rows[:, :, tf.newaxis]))
-        present = tf.cast(past != PAD, tf.float32)[:, tf.newaxis, :, tf.newaxis]
-        return tf.reduce_sum(weights * present, axis=2)
+    def call(self, past: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """From int32 [batch, length] and [batch, n], as ``Items.ids`` has them."""
+        past, candidates = past[:, tf.newaxis, :], candidates[:, :, tf.newaxis]
+        known = tf.cast((past > 0) & (candidates > 0), tf.float32)
+        return tf.reduce_sum(self._weights(self.bucket(past, candidates)) * known[..., tf.newaxis], axis=2)
 
-    def bucket(self, past: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def bucket(self, past: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """int64, the common shape of both."""
-        pair = tf.cast(past + 1, tf.int64) * (self._items + 1) + tf.cast(rows + 1, tf.int64)
+        pair = tf.cast(past, tf.int64) * (self._items + 1) + tf.cast(candidates, tf.int64)
         return tf.math.floormod(tf.bitwise.right_shift(pair * tf.constant(MIX, tf.int64), 24), self._buckets)
 
 
@@ -69,7 +68,7 @@ class WideDeep(keras.layers.Layer):
         self._deep = dense_stack(settings.hidden, settings.dropout, "deep")
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
-        wide = [self._first_order(batch), self._crosses(batch.past, batch.rows)]
+        wide = [self._first_order(batch), self._crosses(batch.past_items.ids, batch.candidate_items.ids)]
         return tf.concat([*wide, self._deep(batch.joined, training=training)], axis=-1)
 
 

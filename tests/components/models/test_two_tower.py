@@ -5,6 +5,7 @@ import tf_keras as keras
 
 from components.models.features import Slot
 from components.models.items import PAD, ItemFacts, ItemTable
+from components.models.pairs import Pairs
 from components.models.softmax import InBatchSoftmax
 from components.models.towers import ItemTower, PooledTower
 from components.models.two_tower import TwoTower
@@ -103,3 +104,14 @@ def test_a_checkerboard_is_learnt_perfectly() -> None:
     # What a group has had does not come back: the three others stay in front.
     rest = tf.math.top_k(without_rows(scores, tf.constant([[4], [1]])), k=3).indices.numpy()
     assert [set(each) for each in rest] == [{0, 2, 6}, {3, 5, 7}]
+
+
+@pytest.mark.parametrize(("exclude_seen", "left_out"), [(True, [[1, 0]]), (False, [[]])])
+def test_what_was_had_is_left_out_where_recall_leaves_it_out(exclude_seen: bool, left_out: list[list[int]]) -> None:
+    model = make_model([0.5, 0.5])
+    given: list[Pairs] = []
+    whole = TwoTower(model.query_tower, model.item_tower, lambda pairs: given.append(pairs) or 0.0, exclude_seen=exclude_seen)
+    whole.compute_loss({**pairs([1], [0], [1.0]), "history_row": tf.constant([[1, 0]]), **{
+        name: tf.zeros([1, 2], dtype) for name, dtype in (("history_age_s", tf.int64), ("history_value", tf.float32))
+    }})  # fmt: skip
+    assert given[0].excluded.numpy().tolist() == left_out

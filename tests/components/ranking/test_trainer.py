@@ -11,8 +11,8 @@ import tf_keras as keras
 
 from components.config import parse_config
 from components.models.tasks import Task
-from components.ranking.trainer import auc_of, calibrations_of
-from tests.pipelines.conftest import shop_config
+from components.ranking.trainer import auc_of, calibrations_of, ranking_tasks, starts_from_recall
+from tests.pipelines.conftest import ratings_config, shop_config
 
 TASKS = (Task("dwell", "regression", 1.0, 0.0, None), Task("click", "binary", 1.0, 1.0, None))
 
@@ -61,3 +61,13 @@ def test_each_device_is_calibrated_for_itself() -> None:
     assert sorted(found["click"].of_value) == [0, 1]
     probs = found["click"].of(tf.constant([0, 1], tf.int64))(tf.constant([[0.0], [2.0]]))
     np.testing.assert_allclose(probs, [[0.5], [0.5]], atol=0.05)
+
+
+@pytest.mark.parametrize(("positive", "starts"), [("rate", True), ("like", False)])
+def test_a_ranker_of_observed_outcomes_does_not_start_from_what_learnt_them(positive: str, starts: bool) -> None:
+    raw = ratings_config()
+    raw["samples"]["positive"] = positive
+    config = parse_config(json.dumps(raw), origin="test")
+    assert starts_from_recall(config) == starts
+    assert {task.name: task.kind for task in ranking_tasks(config)} == {"rate": "choice", "like": "binary"}
+    assert not starts_from_recall(parse_config(json.dumps(shop_config()), origin="test"))

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
+from components.errors import DataError
 from components.training.checkpoints import CheckpointFile
 from components.training.loop import HISTORY_FILE, train
 
@@ -88,3 +90,19 @@ def test_the_rate_falls_along_a_cosine(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     assert run(tmp_path, [0.3, np.nan, np.nan, 0.9], epochs=4, patience=2) == (1, [1, 2, 3])
+
+
+def test_fewer_samples_than_a_batch_are_told(tmp_path: Path) -> None:
+    nothing = tf.data.Dataset.from_tensors(tf.zeros([1, 1])).take(0)
+    with pytest.raises(
+        DataError, match="found fewer samples to learn from than the batch_size of 64, wanted one batch at least"
+    ):
+        train(
+            Counter(),
+            lambda epoch: nothing,
+            lambda: {"recall": 0.0},
+            "recall",
+            TrainingConfig(batch_size=64),
+            tmp_path,
+            checkpoint_in(tmp_path),
+        )

@@ -23,9 +23,9 @@ def test_an_empty_history_takes_nothing_out() -> None:
 
 def test_what_is_no_number_ranks_last() -> None:
     scores = tf.constant([[0.5, 0.9, 0.5, 0.1], [np.nan, 0.9, 0.2, np.nan]])
-    # Two of equal score share their place; what a diverged model scores as no number is no hit.
-    np.testing.assert_array_equal(rank_of(scores[:, 0], scores), [1, 4])
-    np.testing.assert_array_equal(rank_of(scores[:, 2], scores), [1, 3])
+    # Two of equal score share their places; what a diverged model scores as no number is no hit.
+    np.testing.assert_array_equal(rank_of(scores[:, 0], scores), [1.5, 4])
+    np.testing.assert_array_equal(rank_of(scores[:, 2], scores), [1.5, 3])
 
 
 class Saved(tf.Module):

@@ -1,4 +1,5 @@
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from components.config import TuningConfig, parse_config
 from components.errors import ConfigError, DataError
 from components.training.context import TrainingContext
-from components.training.trial import ImpossibleError, Outcome
+from components.training.loop import Progress
+from components.training.trial import ImpossibleError, Outcome, run
 from components.training.tuning import TrialTuner, space_of
 
 SPACE = {
@@ -149,3 +151,13 @@ def test_ranges_and_choices_in_keras_tuners_terms() -> None:
     assert list(space.space[1].values) == [8, 16]
     [number] = space_of(TuningConfig.model_validate({"ranking": {"batch_size": {"min": 8, "max": 16}}}).ranking).space
     assert (type(number).__name__, number.min_value, number.max_value) == ("Int", 8, 16)
+
+
+def test_a_training_that_leads_to_no_number_is_no_best_trial(tmp_path: Path) -> None:
+    context = context_in(tmp_path, {"ranking": SPACE})
+
+    def diverging(*_: Any) -> Progress:
+        return Progress("auc", {"auc": [math.nan, math.nan]})
+
+    with pytest.raises(ImpossibleError, match="auc came to no number after any of 2 epochs"):
+        run(diverging, context, "ranking", {"learning_rate": 0.05})

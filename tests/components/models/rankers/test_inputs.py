@@ -92,6 +92,7 @@ def test_an_id_is_hidden_from_all_who_ask(parts: RankerParts) -> None:
     for _ in range(2):
         items.vectors(lambda rows, id_rows: seen.append(id_rows.numpy().tolist()) or tf.zeros([tf.size(rows), 1]))
     assert seen[0] == seen[1]
+    assert items.ids.numpy().tolist() == [seen[0] * 20]
 
 
 def test_a_masked_mean_is_over_what_is_there() -> None:

@@ -2,7 +2,6 @@ import numpy as np
 import tensorflow as tf
 
 from components.config.rankers import DeepFmSettings, WideDeepSettings
-from components.models.items import PAD
 from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 from components.models.rankers.wide import DeepFm, FirstOrder, HistoryCrosses, WideDeep, pairwise_products
 
@@ -32,7 +31,7 @@ def test_wide_and_deep_are_side_by_side(parts: RankerParts, requests: dict[str, 
     batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
     layer = WideDeep(parts, 4, WideDeepSettings(hidden=(3,), cross_buckets=100))
     made = layer(batch)
-    wide = [layer._first_order(batch), layer._crosses(batch.past, batch.rows)]
+    wide = [layer._first_order(batch), layer._crosses(batch.past_items.ids, batch.candidate_items.ids)]
     np.testing.assert_allclose(made, np.concatenate([*wide, layer._deep(batch.joined)], -1), rtol=1e-5)
 
 
@@ -53,14 +52,14 @@ def test_first_order_is_the_sum_of_the_weights_of_what_is_there(parts: RankerPar
 
 def test_a_cross_has_a_weight_for_each_pair(parts: RankerParts) -> None:
     layer = HistoryCrosses(parts, buckets=1_000)
-    past, rows = tf.constant([[1, 0, PAD], [PAD, PAD, PAD]]), tf.constant([[2, 0], [2, 0]])
-    assert layer(past, rows).shape == (2, 2, 2)
+    past, rows = tf.constant([[2, 1, 0], [0, 0, 0]]), tf.constant([[3, 1, 0], [3, 1, 0]])
+    assert layer(past, rows).shape == (2, 3, 2)
     table = np.zeros((1_000, 2), np.float32)
-    for before, after, weight in ((1, 2, 5.0), (0, 2, 7.0), (2, 1, 100.0), (0, 0, 11.0), (PAD, 2, 1_000.0)):
+    for before, after, weight in ((2, 3, 5.0), (1, 3, 7.0), (3, 2, 100.0), (1, 1, 11.0), (0, 3, 1e3), (2, 0, 1e3)):
         table[layer.bucket(tf.constant(before), tf.constant(after))] += weight
     layer._weights.set_weights([table])
-    # After 1 and 0, item 2 has 5 + 7 and item 0 has 11; the order of a pair matters; no history, no weight.
-    np.testing.assert_allclose(layer(past, rows)[..., 0], [[12, 11], [0, 0]])
+    # After 2 and 1, item 3 has 5 + 7 and item 1 has 11; the order of a pair matters; what is unknown or hidden has no weight.
+    np.testing.assert_allclose(layer(past, rows)[..., 0], [[12, 11, 0], [0, 0, 0]])
 
 
 def test_buckets_are_used_evenly(parts: RankerParts) -> None:
