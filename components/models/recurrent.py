@@ -10,7 +10,12 @@ from components.models import draws
 
 
 class Recurrent(keras.layers.Layer):
-    """An ``Encoder``: layers of GRU, from where the history began to the latest event."""
+    """An ``Encoder``: layers of GRU, from where the history began to the latest event; then a linear one.
+
+    h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ ĥ_t, with z_t = σ(W_z x_t + U_z h_{t−1}), r_t = σ(W_r x_t + U_r h_{t−1}) and
+    ĥ_t = tanh(W x_t + U (r_t ⊙ h_{t−1})) (Hidasi et al. 2016, eq. 1–4). Keras' gates have biases, its z_t is
+    what they have as 1 − z_t, and its r_t scales the product with U.
+    """
 
     def __init__(self, dim: int, layers: int, dropout: float) -> None:
         super().__init__(name="recurrent")

@@ -13,7 +13,12 @@ EXPANSION = 4  # of the dense layers within a block
 
 
 class SelfAttention(keras.layers.Layer):
-    """An ``Encoder``: each event attends to its own place and to those before it in time."""
+    """An ``Encoder``: each event attends to its own place and to those before it in time.
+
+    x_0 = E + P, the events' vectors and learnt ones of their places (Kang, McAuley 2018, eq. 1); in each block
+    x + softmax(Q Kᵀ / √d, masked) V for each head (eq. 2 and 3) and x + W₂ gelu(W₁ x) (eq. 4, which has ReLU), each with
+    dropout, and normalised before (section 3.3).
+    """
 
     def __init__(self, dim: int, length: int, blocks: int, heads: int, dropout: float) -> None:
         super().__init__(name="self_attention")

@@ -34,7 +34,8 @@ class SequenceTower(keras.layers.Layer):
     Place 0 is the latest event, as in the features. The first place without an event is where the history began: its state is
     what is known before any event. The state s_i of place i is learnt to find the item at place i − 1, which came next; that of
     place 0, to which the user and the context are added, is learnt to find the item of the sample. So a history of L events
-    gives L + 1 things to learn for the cost of one pass.
+    gives L + 1 things to learn for the cost of one pass. An item's score is the product of a state and the item's vector, by
+    which the history is read too (Kang, McAuley 2018, eq. 5, with M = N).
     """
 
     def __init__(self, items: ItemTower, slots: tuple[Slot, ...], dim: int, encoder: Encoder) -> None:

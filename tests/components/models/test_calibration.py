@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,3 +120,18 @@ def test_a_slice_with_enough_samples_is_calibrated_for_itself(kind: str) -> None
 
 def test_without_slices_there_is_one_map() -> None:
     assert fit_sliced("platt", np.array([1.0, -1.0]), np.array([1, 0]), np.ones(2), None).of_value == {}
+
+
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_a_saved_map_gives_the_same_rates(kind: str, tmp_path: Path) -> None:
+    logits = np.linspace(-4, 4, 2_000)
+    label = np.float64(np.random.default_rng(3).random(2_000) < 1 / (1 + np.exp(-logits / 2)))
+    found = fit_sliced(kind, logits, label, np.ones(2_000), np.repeat([0, 1], 1_000))
+    module = tf.Module()
+    spec = [tf.TensorSpec([None, None]), tf.TensorSpec([None], tf.int64)]
+    module.rates = tf.function(lambda logit, value: found.of(value)(logit), input_signature=spec)
+    tf.saved_model.save(module, str(tmp_path))
+    asked, value = tf.constant([[-9.0, 0.3], [0.3, 2.0]]), tf.constant([0, 1], tf.int64)
+    rates = tf.saved_model.load(str(tmp_path)).rates(asked, value)
+    np.testing.assert_allclose(rates, found.of(value)(asked), rtol=1e-6)
+    assert not np.isclose(rates[0, 1], rates[1, 0])  # each slice has its own map

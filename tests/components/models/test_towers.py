@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -132,3 +134,18 @@ def test_frozen_vectors_are_those_of_the_tower(item_tower: ItemTower, query_towe
     assert frozen.shape == (item_tower.count + 1, DIM)
     np.testing.assert_allclose(item_tower(rows), before[0], rtol=1e-6)
     np.testing.assert_allclose(query_tower(asked), before[1], rtol=1e-5)
+
+
+def test_a_saved_tower_gives_the_same_vectors(query_tower: PooledTower, tmp_path: Path) -> None:
+    """Saved once, for any number of requests and any length of the history."""
+    batch = request([[1, 0], [2, PAD]], [[3, 9], [5, 0]], [[4.0, 2.0], [1.0, 0.0]])
+    expected = query_tower(batch)
+    spec = {name: tf.TensorSpec([None] * len(value.shape), value.dtype, name) for name, value in batch.items()}
+    module = tf.Module()
+    module.kept = [*query_tower.variables, *query_tower._items.variables]
+    module.vectors = tf.function(lambda features: query_tower(features), input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path))
+    saved = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(saved.vectors(batch), expected, rtol=1e-5, atol=1e-6)
+    longer = request([[1, 0, 2]], [[3, 9, 1]], [[4.0, 2.0, 0.0]])
+    np.testing.assert_allclose(saved.vectors(longer), query_tower(longer), rtol=1e-5, atol=1e-6)

@@ -1,7 +1,9 @@
 import numpy as np
 import tensorflow as tf
 
-from components.models.rankers.bst import TransformerBlock
+from components.config.rankers import BstSettings
+from components.models.rankers.bst import NOW, Bst, TransformerBlock
+from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 
 
 def block() -> TransformerBlock:
@@ -38,3 +40,19 @@ def test_an_item_of_the_history_is_in_it_once() -> None:
     heads = [attended(3.0, [0.5, 3.0]), attended(0.0, [-1.0, 0.0])]
     expected = normalised(list(normalised([3 + heads[1], 0 + heads[0]])))
     np.testing.assert_allclose(made[0, 1], expected, rtol=1e-4)
+
+
+def test_bst_reads_the_sequence_where_the_candidate_ends_it(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """The place of an item in time is its age at the request, and the candidate's is now (Chen et al. 2019, eq. 1)."""
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer = Bst(parts, 4, BstSettings(hidden=(3,), blocks=2))
+    made = layer(batch)
+    (narrow, bias), (places,) = layer._narrow.get_weights(), layer._position.get_weights()
+    history = batch.history @ narrow + bias + places[requests["history_age_s"].numpy()]
+    candidates = batch.candidates @ narrow + bias + places[NOW]
+    first, second = layer._blocks
+    read = second(
+        first(candidates, history, batch.present, own=True), first(history, history, batch.present, own=False),
+        batch.present, own=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(made, layer._deep(np.concatenate([batch.joined, read], -1)), rtol=1e-4, atol=1e-5)

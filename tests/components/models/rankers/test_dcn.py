@@ -19,6 +19,15 @@ def test_full_cross_layers(parts: RankerParts) -> None:
     np.testing.assert_allclose(crossed_beside_deep(x, body._cross, body._deep, training=False), [[[9, 12, 1, 2]]])
 
 
+def test_low_rank_cross_layers(parts: RankerParts) -> None:
+    body = DcnV2(parts, 4, DcnV2Settings(cross_layers=1, cross_rank=1, hidden=(), dropout=0.0))
+    x = tf.constant([[[1.0, 2.0]]])
+    crossed_beside_deep(x, body._cross, body._deep, training=False)
+    # V^T x = 3, U 3 = (6, −3): x_1 = (1, 2) ⊙ ((6, −3) + (1, 0)) + (1, 2) = (8, −4).
+    body._cross[0].set_weights([np.float32([[1], [1]]), np.float32([[2, -1]]), np.float32([1, 0])])
+    np.testing.assert_allclose(crossed_beside_deep(x, body._cross, body._deep, training=False), [[[8, -4, 1, 2]]])
+
+
 def test_a_mixture_of_two_experts_of_rank_one() -> None:
     layer = CrossMixture(rank=1, experts=2, name="mixture")
     x0, x = tf.constant([[[2.0, -1.0]]]), tf.constant([[[1.0, 0.5]]])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.models.rankers.din import Dice, LocalActivation, attention_pooling
+from components.config.rankers import DinSettings
+from components.models.rankers.din import Dice, Din, LocalActivation, attention_pooling
+from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 
 
 def test_pooling_is_a_weighted_sum_for_each_candidate() -> None:
@@ -60,3 +62,14 @@ def test_dice_learns_its_mean_from_what_is_there() -> None:
     gate = 1 / (1 + math.exp(-1))
     np.testing.assert_allclose(made[0, :2, 0], [1 - gate, 3 * gate], rtol=1e-4)
     np.testing.assert_allclose(dice._standardised.weights[0], [0.05 * 2], rtol=1e-4)
+
+
+def test_din_has_an_interest_for_each_candidate(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    """The dense layers read all that is known, and Σ_j a(e_j, v_A) e_j beside it (Zhou et al. 2018, eq. 3)."""
+    batch = Batch(RankerInputs(parts, 4), parts.counters, requests, tf.constant([[0, 2]] * 3))
+    layer = Din(parts, 4, DinSettings(hidden=(3,)))
+    made = layer(batch)
+    weights = layer._attend(batch.history, batch.candidates, batch.present).numpy()
+    interest = np.einsum("bln,bld->bnd", weights, batch.history)
+    np.testing.assert_allclose(made, layer._deep(np.concatenate([batch.joined, interest], -1)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(interest[2], 0)  # no history, no interest
