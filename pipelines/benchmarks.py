@@ -142,7 +142,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         protocol="the last tenth of events by time is tested, the tenth before validates; whole catalogue but what was had",
         metrics=("recall@10", "ndcg@10", "recall@100"),
         baselines=OF_TIME_SPLIT,
-        config=Path("infra/config/movielens-100k.yaml"),
         rankers=RANKERS,
     ),
     "ctr-ml-100k": Benchmark(
