@@ -5,7 +5,7 @@ import tensorflow as tf
 from components.config import RetrievalConfig
 from components.models.pairs import Pairs
 from components.models.replicas import total
-from components.models.softmax import scores_at_once, sum_of_losses
+from components.models.softmax import check_catalogue, scores_at_once, sum_of_losses
 from components.models.towers import ItemTower
 
 
@@ -20,6 +20,7 @@ class OffPolicySoftmax:
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
+        check_catalogue(items.count, settings.batch_size)
         self._items, self._top_k, self._cap = items, settings.loss_top_k, settings.loss_weight_cap
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:

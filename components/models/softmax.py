@@ -13,11 +13,13 @@ import tf_keras as keras
 from numpy.typing import NDArray
 
 from components.config import RetrievalConfig
+from components.errors import ConfigError
 from components.models.pairs import Pairs
 from components.models.replicas import rows_of_all, total
 from components.models.towers import ItemTower
 
 SCORES_AT_ONCE = 8 << 20  # those that fit the cache of a processor
+MOST_PLACES = 1 << 30  # of samples × items: 4 GiB of int32
 Weigh = Callable[[tf.Tensor, tf.Tensor, slice], tf.Tensor]  # probabilities and weights of a part of the pairs → weights
 
 
@@ -81,6 +83,7 @@ class FullSoftmax:
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
+        check_catalogue(items.count, settings.batch_size)
         self._items = items
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
@@ -88,6 +91,18 @@ class FullSoftmax:
         vectors = items(tf.range(items.count), training=True)
         summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items))
         return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+
+
+def check_catalogue(count: int, batch_size: int) -> None:
+    """
+    Raises:
+      ConfigError: what each of a batch's users had does not fit memory as a row of the whole catalogue.
+    """
+    if batch_size * count > MOST_PLACES:
+        raise ConfigError(
+            f"retrieval.loss: found a softmax over all of {count:,} items in batches of {batch_size:,}, wanted batches of "
+            f"up to {MOST_PLACES // count:,}, or another loss, such as sampled"
+        )
 
 
 def scores_at_once(items: ItemTower) -> int:

@@ -7,10 +7,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import RetrievalConfig
+from components.errors import ConfigError
 from components.models.binary import GeneralizedBinary
 from components.models.items import PAD, ItemFacts, ItemTable
 from components.models.pairs import Pairs
-from components.models.softmax import FullSoftmax, MixedSoftmax, SampledSoftmax, _told_apart, sum_of_losses
+from components.models.softmax import FullSoftmax, MixedSoftmax, SampledSoftmax, _told_apart, check_catalogue, sum_of_losses
 from components.models.towers import ItemTower
 
 DIM = 4
@@ -148,3 +149,9 @@ def test_the_mixed_softmax_by_hand(pairs: Pairs) -> None:
     settings = RetrievalConfig(loss="mixed", loss_negatives=drawn)
     made = MixedSoftmax(items, tf.constant(frequency), settings)(pairs)
     assert float(made) == pytest.approx((losses * WEIGHT).sum() / 1.5, rel=1e-3)
+
+
+def test_a_catalogue_that_is_too_large_for_all_its_scores_is_refused() -> None:
+    check_catalogue(1_000_000, 1_024)
+    with pytest.raises(ConfigError, match="all of 3,000,000 items in batches of 512, wanted batches of up to 357, or another"):
+        check_catalogue(3_000_000, 512)
