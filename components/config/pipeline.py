@@ -242,7 +242,9 @@ class PipelineConfig(Settings):
         for key, meaning in (("weight", "nothing would be learnt"), ("score_weight", "no list would have an order")):
             if not any(getattr(each, key) for each in tasks.values()):
                 raise ValueError(f"dataset.tasks: found {key} 0 in all of {sorted(tasks)}, wanted one above 0: {meaning}")
-        if self.samples.train_on == "windows" and self.retrieval.query_tower == "pooled":
+        # Nodes are given the sections that they read: of one that is not there nothing is known.
+        has_towers = "retrieval" in self.model_fields_set
+        if has_towers and self.samples.train_on == "windows" and self.retrieval.query_tower == "pooled":
             raise ValueError(
                 "samples.train_on: found windows with retrieval.query_tower pooled, which learns from single events; wanted "
                 "events, or self_attention or gru"

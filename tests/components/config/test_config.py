@@ -184,7 +184,6 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("retrieval", {"loss": "full", "loss_negatives": 50}, "@: loss_negatives: found it with loss full, wanted mixed or"),
         ("retrieval", {"query_tower": "gru", "heads": 4}, "@: heads: found it with query_tower gru, wanted self_attention"),
         ("retrieval", {"hidden": [64, 0]}, "@.hidden.1: found 0, input should be greater than 0"),
-        ("samples.train_on", "windows", "@: found windows with retrieval.query_tower pooled, which learns from single events"),
         ("dataset.tasks", {"a": {"score_weight": 0}, "b": {"score_weight": 0}},
          "@: found score_weight 0 in all of ['a', 'b'], wanted one above 0: no list would have an order"),
         ("item_to_item", {"kind": "ease", "shrinkage": 5}, "@.ease.shrinkage: unknown key; wanted one of: neighbours, "),
@@ -229,6 +228,15 @@ def test_several_wrong_keys_are_told_at_once() -> None:
 
 def test_a_long_value_is_cut() -> None:
     assert "…, " in refusal(changed("dataset.events.format", "x" * 1000))
+
+
+def test_windows_are_for_towers_of_sequences() -> None:
+    raw = changed("samples.train_on", "windows")
+    assert parsed(raw).samples.train_on == "windows"  # as a node has it that reads no more
+    raw["retrieval"] = {"query_tower": "gru"}
+    assert parsed(raw).retrieval.query_tower == "gru"
+    raw["retrieval"] = {"epochs": 3}
+    assert "samples.train_on: found windows with retrieval.query_tower pooled, which learns from single events" in refusal(raw)
 
 
 def test_impressions_need_request_ids_and_outcomes() -> None:
