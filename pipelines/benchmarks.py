@@ -93,6 +93,7 @@ class Benchmark:
 # Of other data than those that they were tuned for by the validation split (``infra/decisions/0013``) these are first ones.
 BASELINES = Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0)
 OF_ML_1M = Baselines(Ials(128, 10.0, 1.0, 15), Bpr(64, 0.01, 0.01, 100), 300.0)
+OF_BEAUTY = Baselines(Ials(256, 1.0, 40.0, 15), Bpr(64, 0.1, 0.05, 200), 100.0)
 OF_RANDOM_SPLIT = Baselines(Ials(32, 20.0, 2.0, 15), Bpr(64, 0.003, 0.05, 300), 300.0)
 OF_TIME_SPLIT = Baselines(Ials(32, 10.0, 1.0, 15), Bpr(64, 0.002, 0.02, 600), 200.0)
 BARS_AUC: Mapping[str, float] = {"DCN-v2": 0.8812, "DIN": 0.8860, "BST": 0.8864, "DIEN": 0.8888}
@@ -130,7 +131,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             "TIGER": (0.0454, 0.0321, 0.0648, 0.0384),
         },
         source="S3-Rec (Zhou et al. 2020) and TIGER (Rajput et al. 2023), on the same file",
-        baselines=BASELINES,
+        baselines=OF_BEAUTY,
     ),
     "ml-100k-random": Benchmark(
         protocol="80/10/10 of each user's events at random; whole catalogue but what was learnt or validated, a list a user",
