@@ -96,7 +96,7 @@ def test_what_was_answered_outlives_a_gateway_that_is_killed_then(stack: Stack) 
     stack.start_gateway_again()
     stack.store.terminate()
     assert send("without a store")["deferred"] == 1
-    assert [json.loads(line).get("event_id") for line in stack.unsent.read_bytes().splitlines()][-1] == "without a store"
+    assert "without a store" in [json.loads(line).get("event_id") for line in stack.unsent.read_bytes().splitlines()]
     stack.store.start()
     stack.start_gateway_again()
     deadline_s = time.monotonic() + 60
