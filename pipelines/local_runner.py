@@ -142,7 +142,7 @@ def _only_run(workdir: Path) -> Iterator[None]:
 def _following(on_event: Callable[[NodeEvent], None], count: int) -> Iterator[None]:
     handler = _NodeFollower(on_event, count)
     logger = absl_logging.get_absl_logger()
-    verbosity = absl_logging.get_verbosity()
+    verbosity, level = absl_logging.get_verbosity(), OURS.level
     # By absl's own setting: Keras puts that back after each save, and what the logger was told by others is lost then.
     absl_logging.set_verbosity(absl_logging.INFO)
     OURS.setLevel(logging.INFO)
@@ -154,6 +154,7 @@ def _following(on_event: Callable[[NodeEvent], None], count: int) -> Iterator[No
         for each in (logger, OURS):
             each.removeHandler(handler)
         absl_logging.set_verbosity(verbosity)
+        OURS.setLevel(level)
 
 
 class _NodeFollower(logging.Handler):

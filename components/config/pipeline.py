@@ -85,14 +85,15 @@ class TrainingConfig(Settings):
 
 
 # A setting that nothing reads was meant to do something: it is refused where it is not the default.
-LOSSES_THAT_READ = {
-    "loss_negatives": ("mixed", "sampled", "gbce"),
-    "loss_hardest": ("mixed", "sampled"),
-    "loss_calibration": ("gbce",),
-    "loss_top_k": ("off_policy",),
-    "loss_weight_cap": ("off_policy",),
+READ_WITH = {
+    "loss_negatives": ("loss", ("mixed", "sampled", "gbce")),
+    "loss_hardest": ("loss", ("mixed", "sampled")),
+    "loss_calibration": ("loss", ("gbce",)),
+    "loss_top_k": ("loss", ("off_policy",)),
+    "loss_weight_cap": ("loss", ("off_policy",)),
+    "blocks": ("query_tower", ("self_attention", "gru")),
+    "heads": ("query_tower", ("self_attention",)),
 }
-TOWERS_THAT_READ = {"blocks": ("self_attention", "gru"), "heads": ("self_attention",)}
 
 
 class RetrievalConfig(TrainingConfig):
@@ -136,12 +137,10 @@ class RetrievalConfig(TrainingConfig):
                 raise ValueError(f"loss: found {self.loss}, wanted full, sampled or gbce: a batch of sequences holds {reason}")
             if self.query_tower == "self_attention" and self.embedding_dim % self.heads:
                 raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
-        for key, losses in LOSSES_THAT_READ.items():
-            if getattr(self, key) != type(self).model_fields[key].default and self.loss_of_tower not in losses:
-                raise ValueError(f"{key}: found it with loss {self.loss_of_tower}, wanted {' or '.join(losses)}")
-        for key, towers in TOWERS_THAT_READ.items():
-            if getattr(self, key) != type(self).model_fields[key].default and self.query_tower not in towers:
-                raise ValueError(f"{key}: found it with query_tower {self.query_tower}, wanted {' or '.join(towers)}")
+        chosen = {"loss": self.loss_of_tower, "query_tower": self.query_tower}
+        for key, (choice, readers) in READ_WITH.items():
+            if getattr(self, key) != type(self).model_fields[key].default and chosen[choice] not in readers:
+                raise ValueError(f"{key}: found it with {choice} {chosen[choice]}, wanted {' or '.join(readers)}")
         return self
 
 

@@ -74,9 +74,8 @@ class UserGroup:
         self.own_rows = np.flatnonzero(self.type >= 0)
         self.dealt = self._dealt() if config.samples.split.kind == "random" else None
         self.past_rows = self.own_rows if self.dealt is None else self.own_rows[self.dealt == TRAIN]
-        self._held = np.zeros(
-            len(self.past_rows) + 1, bool
-        )  # events that ``moments`` leaves to the samples whose history has them
+        # Events that ``moments`` leaves to the samples whose history has them.
+        self._held = np.zeros(len(self.past_rows) + 1, bool)
         none_forgotten = np.zeros((len(self.user_ids), len(plan.types)), np.int64)
         self.past = UserPast(
             self.user[self.past_rows], self.timestamp_ms[self.past_rows], self.type[self.past_rows], none_forgotten
