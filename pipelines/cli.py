@@ -22,7 +22,7 @@ from pipelines.show import (
     show_reply,
     show_tuned,
 )
-from pipelines.terminal import failing_clearly, quiet
+from pipelines.terminal import Json, failing_clearly, quiet
 from pipelines.work import (
     ablation,
     asked,
@@ -53,7 +53,6 @@ DEFAULT_CONFIG = Path("infra/config/movielens-100k.yaml")
 DEFAULT_KUBEFLOW = Path("infra/config/kubeflow.yaml")
 DEMO_GATEWAY = Path("infra/config/gateway/movielens-100k.yaml")
 Workdir = Annotated[Path, typer.Option(help="Where runs keep artifacts, releases, metadata and logs.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 DEFAULT_WORKDIR = Path("var/run")
 PORT, REST_PORT, GRPC_PORT = 8080, 8501, 8500
 
@@ -140,8 +139,8 @@ def run(
     log = workdir / "run.log"
     with failing_clearly(log):
         settings, profile = load_config(config), load_beam(beam) if beam else LOCAL_BEAM
-        with quiet(log) as console:
-            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, log, silent=as_json, beam=profile)
+        with quiet(log, as_json) as console:
+            outcome = run_and_report(settings, workdir, from_node, not no_cache, console, log, beam=profile)
         typer.echo(json.dumps(outcome)) if as_json else show_outcome(outcome)
 
 
@@ -157,8 +156,8 @@ def tune(
     log = workdir / "tune.log"
     with failing_clearly(log):
         refuse_to_overwrite(output, force)
-        with quiet(log) as console:
-            made = tuned(config, workdir, output, console, silent=as_json)
+        with quiet(log, as_json) as console:
+            made = tuned(config, workdir, output, console)
         typer.echo(json.dumps(made)) if as_json else show_tuned(made)
 
 
@@ -282,8 +281,8 @@ def benchmark(
     place = workdir or Path("var/benchmarks") / Path(name).stem
     log = place / "benchmark.log"
     with failing_clearly(log):
-        with quiet(log) as console:
-            made = benchmarked(name, data, seeds, place, console, log, silent=as_json)
+        with quiet(log, as_json) as console:
+            made = benchmarked(name, data, seeds, place, console, log)
         if as_json:
             typer.echo(json.dumps({"benchmarks": made}))
         else:
@@ -307,8 +306,8 @@ def ablate(
     """
     log = workdir / "ablate.log"
     with failing_clearly(log):
-        with quiet(log) as console:
-            made = ablation(workdir, settings, split, moments, console, silent=as_json)
+        with quiet(log, as_json) as console:
+            made = ablation(workdir, settings, split, moments, console)
         typer.echo(json.dumps(made)) if as_json else show_ablation(made)
 
 

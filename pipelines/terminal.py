@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
@@ -20,27 +21,36 @@ if TYPE_CHECKING:
     from pipelines.local_runner import NodeEvent
 
 INTERRUPTED, UNEXPECTED = 130, 70
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object on standard output, progress on standard error.")
+]
 LINE_EVERY_S = 30
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")  # as Beam and SQLite tell it
 
 
 @contextmanager
-def quiet(log: Path) -> Iterator[Console]:
-    """A console on the terminal, while all else that is written, by Python or by C++, goes to ``log``."""
+def quiet(log: Path, as_json: bool = False) -> Iterator[Console]:
+    """A console on the terminal, while all else that is written, by Python or by C++, goes to ``log``.
+
+    Where the result is to be JSON, the console is on standard error, so that standard output holds nothing else.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     terminal, errors = os.dup(1), os.dup(2)
-    with log.open("ab") as file, os.fdopen(terminal, "w", buffering=1) as stream:
+    with (
+        log.open("ab") as file,
+        os.fdopen(terminal, "w", buffering=1) as output,
+        os.fdopen(errors, "w", buffering=1) as messages,
+    ):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            yield Console(file=stream, highlight=False)
+            yield Console(file=messages if as_json else output, highlight=False)
         finally:
             _flush_or_drop()
-            os.dup2(stream.fileno(), 1)
-            os.dup2(errors, 2)
-            os.close(errors)
+            os.dup2(output.fileno(), 1)
+            os.dup2(messages.fileno(), 2)
 
 
 def _flush_or_drop() -> None:
@@ -107,19 +117,16 @@ class NodeProgress:
     How far a long node is stands in the moving line, and elsewhere in lines of its own, ``LINE_EVERY_S`` apart or more.
     """
 
-    def __init__(self, console: Console, silent: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._silent, self._clock = console, silent, clock
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
         self._status: Status | None = None
         self._started = self._last_line = clock()
 
     def begin(self, headline: str) -> None:
-        if not self._silent:
-            self._console.print(headline, markup=False, soft_wrap=True)
-            self._busy("Starting TFX")
+        self._console.print(headline, markup=False, soft_wrap=True)
+        self._busy("Starting TFX")
 
     def __call__(self, event: "NodeEvent") -> None:
-        if self._silent:
-            return
         place = f"{event.place:>3}/{event.count}"
         if event.said is not None:
             self._far(f"{place} {event.node}", event.said)

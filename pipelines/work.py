@@ -37,7 +37,6 @@ def run_and_report(
     cache: bool,
     console: Console,
     log: Path,
-    silent: bool = False,
     beam: LocalBeam | ClusterBeam = LOCAL_BEAM,
 ) -> dict[str, Any]:
     """Run the pipeline, write the report, and say how it ended.
@@ -45,7 +44,7 @@ def run_and_report(
     Args:
       log: where all that the console does not show is written.
     """
-    progress = NodeProgress(console, silent)
+    progress = NodeProgress(console)
     progress.begin(f"{config.name} → {workdir}   log: {log}")
     # TFX takes 10 s or more to import, so it is imported when the terminal already says so.
     from pipelines.local_runner import run
@@ -66,11 +65,11 @@ def run_and_report(
     return {**outcome(workdir), "seconds": round(seconds, 1), "report": str(page)}
 
 
-def tuned(config: Path, workdir: Path, output: Path, console: Console, silent: bool) -> dict[str, Any]:
+def tuned(config: Path, workdir: Path, output: Path, console: Console) -> dict[str, Any]:
     """Search for what the config's ``tuning`` asks for, and write the config with what was found."""
     settings = load_config(config)
     until = last_tuner(settings, config)
-    progress = NodeProgress(console, silent)
+    progress = NodeProgress(console)
     progress.begin(f"{settings.name} → {workdir}   log: {workdir / 'tune.log'}")
     from pipelines.local_runner import run
 
@@ -83,20 +82,16 @@ def tuned(config: Path, workdir: Path, output: Path, console: Console, silent: b
     return {"output": str(output), "searches": records, "seconds": round(seconds, 1)}
 
 
-def benchmarked(
-    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path, silent: bool
-) -> list[dict[str, Any]]:
+def benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path) -> list[dict[str, Any]]:
     """Run a benchmark, or all of a group, with each seed, and sum up; what has been run is not run again."""
     from pipelines.benchmarks import GROUPS
 
     if name not in GROUPS:
-        return [_benchmarked(name, data, seeds, workdir, console, log, silent)]
-    return [_benchmarked(each, data, seeds, workdir / each, console, log, silent) for each in GROUPS[name]]
+        return [_benchmarked(name, data, seeds, workdir, console, log)]
+    return [_benchmarked(each, data, seeds, workdir / each, console, log) for each in GROUPS[name]]
 
 
-def _benchmarked(
-    name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path, silent: bool
-) -> dict[str, Any]:
+def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, console: Console, log: Path) -> dict[str, Any]:
     from components.evaluation.library_baselines import check_library  # it imports scipy, which no other command needs at once
     from pipelines.benchmark_baselines import baseline_metrics
     from pipelines.benchmark_truth import true_metrics
@@ -114,7 +109,7 @@ def _benchmarked(
         together,
     )  # fmt: skip
 
-    progress = _lines(console, silent)
+    progress = _lines(console)
     config, benchmark = prepare(name, data, progress), benchmark_of(name)
     if benchmark.baselines:
         check_library()
@@ -126,7 +121,7 @@ def _benchmarked(
             path = place / "figures" / f"{ranker or 'run'}.json"
             kept = kept_figures(path, each)
             if kept is None:
-                run_and_report(each, place, None, True, console, log, silent)
+                run_and_report(each, place, None, True, console, log)
                 kept = figures(name, place)
                 keep_figures(path, each, kept)
             of_ranker[ranker] = kept
@@ -181,7 +176,7 @@ def serving_command(workdir: Path, host: str, port: int, grpc_port: int, rest_po
     ]  # fmt: skip
 
 
-def ablation(workdir: Path, settings: Path | None, split: str, moments: int, console: Console, silent: bool) -> dict[str, Any]:
+def ablation(workdir: Path, settings: Path | None, split: str, moments: int, console: Console) -> dict[str, Any]:
     """What each part of the served funnel does for the lists of a split."""
     from pipelines.ablation import ablated  # TensorFlow takes seconds to import
     from serving.gateway.settings import GatewaySettings
@@ -192,7 +187,7 @@ def ablation(workdir: Path, settings: Path | None, split: str, moments: int, con
         load_settings(settings, GatewaySettings, "a YAML file of the gateway's settings") if settings else GatewaySettings()
     )
 
-    return ablated(workdir, gateway, split, moments, _lines(console, silent))
+    return ablated(workdir, gateway, split, moments, _lines(console))
 
 
 def asked(workdir: Path, user: str | None, count: int, url: str | None) -> "Answer":
@@ -309,11 +304,10 @@ def compile_for_kubeflow(config: Path, kubeflow: Path, output: Path, log: Path) 
     }
 
 
-def _lines(console: Console, silent: bool) -> Callable[[str], None]:
-    """Prints a line of progress as it stands, or nothing."""
+def _lines(console: Console) -> Callable[[str], None]:
+    """Prints a line of progress as it stands."""
 
     def progress(line: str) -> None:
-        if not silent:
-            console.print(line, markup=False)
+        console.print(line, markup=False)
 
     return progress

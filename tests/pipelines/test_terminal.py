@@ -70,12 +70,25 @@ def test_a_log_that_takes_nothing_hides_no_message() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "progress\n", "winnow: e.csv: odd\n")
 
 
+def test_progress_stands_beside_what_a_program_reads(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from pipelines.terminal import quiet\n"
+        f"with quiet(Path({str(tmp_path / 'run.log')!r}), as_json=True) as console:\n"
+        "    print('noise')\n"
+        "    console.print('progress')\n"
+        "print('{}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "progress\n")
+
+
 def shown(terminal: bool, events: list[tuple[NodeEvent, float]]) -> str:
     """What stands on the console after events, each at its second."""
     now = 0.0
     output = io.StringIO()
     console = Console(file=output, force_terminal=terminal, width=100, highlight=False)
-    progress = NodeProgress(console, silent=False, clock=lambda: now)
+    progress = NodeProgress(console, clock=lambda: now)
     for event, at_s in events:
         now = at_s
         progress(event)

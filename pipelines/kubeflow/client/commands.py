@@ -19,7 +19,6 @@ from pipelines.kubeflow.client.options import (
     Cookie,
     Endpoint,
     Experiment,
-    Json,
     Namespace,
     PackageFile,
     PageUrl,
@@ -31,7 +30,7 @@ from pipelines.kubeflow.client.options import (
     Workdir,
 )
 from pipelines.kubeflow.settings import load_kubeflow
-from pipelines.terminal import failing_clearly, quiet
+from pipelines.terminal import Json, failing_clearly, quiet
 
 if TYPE_CHECKING:
     from pipelines.kubeflow.client.installation import KubeflowPipelines, Launch, Version
@@ -74,7 +73,7 @@ def submit(
     log = workdir / "submit.log"
     with failing_clearly(log):
         compiled = _package(config, package, kubeflow, workdir)
-        with quiet(log) as console:
+        with quiet(log, as_json) as console:
             from pipelines.kubeflow.client.follow import follow, require_success
             from pipelines.kubeflow.client.progress import RunProgress
 
@@ -85,10 +84,9 @@ def submit(
             run_id = cluster.start(version, launch)
             link = cluster.run_link(run_id)
             result = {**_submitted(cluster, version, launch), "run": launch.name, "run_id": run_id, "link": link}
-            if not as_json:
-                _show_start(console, version, f"Run {launch.name}: {link}")
+            _show_start(console, version, f"Run {launch.name}: {link}")
             if wait:
-                progress = RunProgress(console, silent=as_json)
+                progress = RunProgress(console)
                 try:
                     outcome = follow(cluster, run_id, compiled.nodes, progress, poll_seconds)
                 except KeyboardInterrupt:
@@ -143,7 +141,7 @@ def schedule(
     with failing_clearly(log):
         times = Cron.parse(cron)
         compiled = _package(config, package, kubeflow, workdir)
-        with quiet(log) as console:
+        with quiet(log, as_json) as console:
             account = service_account or _account(config, kubeflow)
             launch = _launch(compiled, name or compiled.name, experiment, settings, pipeline_root, account)
             cluster = _cluster(endpoint, namespace, token, token_file, cookie, ca_file, ui_url)
@@ -157,8 +155,7 @@ def schedule(
                 "cron": times.expression,
                 "next": following.isoformat() if following else None,
             }
-            if not as_json:
-                _show_start(console, version, f"Schedule {launch.name}: {times.expression} (seconds first)")
+            _show_start(console, version, f"Schedule {launch.name}: {times.expression} (seconds first)")
         typer.echo(json.dumps(result) if as_json else f"Next time: {following:%Y-%m-%d %H:%M:%S} UTC. `winnow runs` lists it.")
 
 

@@ -66,4 +66,3 @@ ServiceAccount = Annotated[
     typer.Option(help="Kubernetes service account that the nodes run as; with --config, by default that of --kubeflow."),
 ]
 Workdir = Annotated[Path, typer.Option(help="Folder on this machine for the log and the compiled pipeline.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]

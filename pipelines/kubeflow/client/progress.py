@@ -9,14 +9,12 @@ from pipelines.kubeflow.client.follow import ENDED, SUCCEEDED, Outcome
 class RunProgress:
     """A line for each node that has ended, and a moving one for those at work where a person is looking."""
 
-    def __init__(self, console: Console, silent: bool) -> None:
-        self._console, self._silent = console, silent
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._told: set[str] = set()
         self._status: Status | None = None
 
     def __call__(self, outcome: Outcome) -> None:
-        if self._silent:
-            return
         self.stop()
         for node in outcome.nodes:
             # A node that was never begun ends with its run.

@@ -50,16 +50,20 @@ def test_submit_schedule_and_list_for_programs(
     code, out, err = winnow(
         environment, "submit", *package, "--wait", "--poll-seconds", "0.01", "--set", "span=3", "--name", "one"
     )
-    assert (code, err) == (0, "")
     submitted = json.loads(out)
-    assert submitted["state"] == "SUCCEEDED"
-    assert submitted["nodes"] == dict.fromkeys(["ingest", "samples", "pusher", "report"], "SUCCEEDED")
+    assert (code, submitted["state"]) == (0, "SUCCEEDED")
+    nodes = ["ingest", "samples", "pusher", "report"]
+    assert submitted["nodes"] == dict.fromkeys(nodes, "SUCCEEDED")
+    _, started, *ended = err.splitlines()
+    assert started == f"Run one: {submitted['link']}"
+    assert [line.split()[1:3] for line in ended] == [[node, "succeeded"] for node in nodes]
     assert submitted["link"] == f"{api.url}/#/runs/details/{submitted['run_id']}"
     assert api.runs[submitted["run_id"]].runtime_config.parameters == {"span": 3}
 
     code, out, err = winnow(environment, "schedule", *package, "--cron", "0 3 * * *")
-    assert (code, err) == (0, "")
     scheduled = json.loads(out)
+    assert code == 0
+    assert err.splitlines()[1:] == ["Schedule shop: 0 0 3 * * * (seconds first)"]
     assert (scheduled["cron"], scheduled["schedule"], scheduled["uploaded"]) == ("0 0 3 * * *", "shop", False)
 
     code, out, err = winnow(environment, "runs", "--json")
@@ -82,13 +86,13 @@ def test_what_the_settings_say_of_runs_goes_with_a_run(
     (tmp_path / "kubeflow.yaml").write_text(yaml.safe_dump(settings))
     config = ["--config", str(ROOT / "infra/config/movielens-100k.yaml"), "--kubeflow", str(tmp_path / "kubeflow.yaml")]
     code, out, err = winnow(environment, "submit", *config, "--json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     run = api.runs[json.loads(out)["run_id"]]
     assert (run.runtime_config.pipeline_root, run.service_account) == ("s3://elsewhere/root", "trainer")
 
     package = ["--package", str(tmp_path / "work" / "pipeline.yaml"), "--cron", "0 3 * * *"]
     code, out, err = winnow(environment, "schedule", *package, "--service-account", "other", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0, err
     [scheduled] = api.recurring.values()
     assert (scheduled.runtime_config.pipeline_root, scheduled.service_account) == ("s3://elsewhere/root", "other")
 

@@ -92,7 +92,7 @@ def test_a_run_that_is_deleted_is_not_waited_for(
 
 def test_progress_has_a_line_for_every_node_once() -> None:
     shown = io.StringIO()
-    progress = RunProgress(Console(file=shown, width=100), silent=False)
+    progress = RunProgress(Console(file=shown, width=100))
     running = Outcome("RUNNING", (Node("ingest", "SUCCEEDED", 75.0), Node("samples", "RUNNING"), Node("pusher", "PENDING")))
     ended = Outcome("FAILED", (Node("ingest", "SUCCEEDED", 75.0), Node("samples", "FAILED", 3.0), Node("pusher", "PENDING")))
     for outcome in (running, running, ended):
@@ -103,9 +103,3 @@ def test_progress_has_a_line_for_every_node_once() -> None:
         "  2/3 samples                failed           3 s",
         "  3/3 pusher                 not run",
     ]
-
-
-def test_progress_says_nothing_where_a_program_listens() -> None:
-    shown = io.StringIO()
-    RunProgress(Console(file=shown), silent=True)(Outcome("SUCCEEDED", (Node("ingest", "SUCCEEDED", 1.0),)))
-    assert shown.getvalue() == ""
