@@ -11,9 +11,9 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from components.config import PipelineConfig, RankingConfig, load_config
+from components.config import PipelineConfig, RankingConfig, RetrievalConfig, load_config
 from components.config.rankers import RANKERS
 from components.datasets import movielens, sequences
 from components.datasets.synthetic import SyntheticConfig, generate
@@ -25,14 +25,15 @@ from components.push.last_release import made_from
 from components.push.registry import write_atomically
 from components.report.read import TRAINERS, read_history
 from pipelines.benchmark_baselines import Baselines
-from pipelines.benchmark_truth import TRUTH
+from pipelines.benchmark_truth import TRUE_CLICKS, TRUTH, true_lists
 from pipelines.past_runs import LatestRun
 
 CONFIGS = Path("infra/config/benchmarks")
 DATA = Path("var/data")
 SIMULATION, SIMULATED = SyntheticConfig(events=1_100_000, with_truth=True), DATA / "synthetic-1m"
 IMPRESSIONS = "1,001,053 impressions"  # what that simulation makes
-FUNNEL, RANKER = "funnel", "ranker"  # the systems that are another with each ranker
+RANKER = "ranker"  # whose predictions are judged
+Value = TypeVar("Value")
 TO_TRUTH, MOMENTS = "auc_to_truth", "moments"
 Metrics = Mapping[str, float]
 Systems = dict[str, Metrics]
@@ -72,7 +73,7 @@ class Benchmark:
         simulated.
       baselines: settings of the models of others that are trained in the same run; None: none are.
       config: the file, where it is not the one of the benchmark's name.
-      rankers: trained in turn on what is the same for all of them; none: the config's.
+      rankers, losses: trained in turn on what is the same for all of them; none: the config's. Losses are recall's.
       simulated: the data are the simulation's, not MovieLens 100K.
       judged: what is shown of an evaluation.
     """
@@ -86,6 +87,7 @@ class Benchmark:
     baselines: Baselines | None = None
     config: Path | None = None
     rankers: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
     simulated: bool = False
     judged: Callable[[Mapping[str, Any]], Systems] = of_lists
 
@@ -178,6 +180,14 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         config=CONFIGS / "synthetic-1m.yaml",
         simulated=True,
         judged=of_lists_by_item,
+    ),
+    "lists-synthetic": Benchmark(
+        protocol=f"ten items for the moments of the clicks in the last tenth of {IMPRESSIONS} by time, of what was there "
+        "and not had: the mean true probability that who looks at one clicks on it; whether the one clicked on is among them",
+        metrics=(TRUE_CLICKS, "recall@10", "ndcg@10"),
+        config=CONFIGS / "synthetic-1m.yaml",
+        losses=("in_batch", "off_policy"),
+        simulated=True,
     ),
 }
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -273,13 +283,16 @@ def of_seeds(config: PipelineConfig, seeds: int) -> Iterator[tuple[int, Pipeline
         yield seed, config.model_copy(update={"retrieval": towers, "ranking": ranking})
 
 
-def of_rankers(name: str, config: PipelineConfig) -> Iterator[tuple[str, PipelineConfig]]:
-    """The config with each ranker that the benchmark is of, with that ranker's own defaults, by its name; or as it is."""
-    rankers = benchmark_of(name).rankers
-    for ranker in rankers:
+def of_variants(name: str, config: PipelineConfig) -> Iterator[tuple[str, PipelineConfig]]:
+    """The config with each ranker (with its own defaults) or loss that the benchmark is of, by its name; or as it is."""
+    benchmark = benchmark_of(name)
+    for ranker in benchmark.rankers:
         ranking = RankingConfig.model_validate({**config.ranking.model_dump(), "model": ranker})
         yield ranker, config.model_copy(update={"ranking": ranking})
-    if not rankers:
+    for loss in benchmark.losses:
+        towers = RetrievalConfig.model_validate({**config.retrieval.model_dump(), "loss": loss})
+        yield loss, config.model_copy(update={"retrieval": towers})
+    if not (benchmark.rankers or benchmark.losses):
         yield "", config
 
 
@@ -302,29 +315,36 @@ def _fingerprint(config: PipelineConfig) -> str:
 
 
 def together(found: Mapping[str, Figures], others: Mapping[str, Metrics]) -> Figures:
-    """Of runs with several rankers, by name: one funnel each; what is the same for all of them once, and other systems."""
-    metrics: Systems = {}
-    training: dict[str, float] = {}
-    for name, each in found.items():
-        own = {FUNNEL: f"{FUNNEL}, {name}", RANKER: name} if name else {FUNNEL: FUNNEL, RANKER: RANKER}
-        metrics |= {own[system]: values for system, values in each.metrics.items() if system in own}
-        training |= {(f"{node}, {name}" if name and node == "RankingTrainer" else node): seconds
-                     for node, seconds in each.training_s.items()}  # fmt: skip
-    first = next(iter(found.values()))
-    rest = {system: values for system, values in first.metrics.items() if system not in (FUNNEL, RANKER)}
-    metrics |= {**rest, **others}
+    """Of runs that differ in one choice, by its name: what it makes a difference to, what it does not, and other systems."""
+    metrics = {**_told_apart({name: each.metrics for name, each in found.items()}), **others}
+    training = _told_apart({name: each.training_s for name, each in found.items()})
     if TRUTH in others:
         best = others[TRUTH]["auc"]
         metrics = {system: {**values, TO_TRUTH: best - values["auc"]} for system, values in metrics.items()}
     return Figures(metrics, training)
 
 
-def figures(name: str, workdir: Path) -> Figures:
+def _told_apart(of_choice: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
+    """Key → value, of choice → key → value: first what differs, with the choice's name; then once what is the same for all."""
+    first = next(iter(of_choice.values()))
+    same = {key: value for key, value in first.items() if all(each[key] == value for each in of_choice.values())}
+    differs = {
+        name if key == RANKER else f"{key}, {name}": value
+        for name, each in of_choice.items()
+        for key, value in each.items()
+        if key not in same
+    }
+    return {**differs, **same}
+
+
+def figures(name: str, config: PipelineConfig, workdir: Path) -> Figures:
     """Of the latest run, what the benchmark shows of it; but for the release that was there before by chance."""
-    outputs = LatestRun(workdir).outputs()
+    benchmark, outputs = benchmark_of(name), LatestRun(workdir).outputs()
     folder = outputs["FunnelEvaluator", "evaluation"]
     trained = {node: sum(read_history(outputs[node, "model_run"]).seconds) for node in TRAINERS}
-    judged = benchmark_of(name).judged(json.loads((folder / "evaluation.json").read_text()))
+    if TRUE_CLICKS in benchmark.metrics:
+        return Figures(true_lists(config, outputs, SIMULATED), trained)
+    judged = benchmark.judged(json.loads((folder / "evaluation.json").read_text()))
     return Figures({system: values for system, values in judged.items() if not system.startswith("last_release")}, trained)
 
 

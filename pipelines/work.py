@@ -102,8 +102,8 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
         figures,
         keep_figures,
         kept_figures,
-        of_rankers,
         of_seeds,
+        of_variants,
         prepare,
         summary,
         together,
@@ -116,21 +116,21 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
     found = []
     for seed, settings in of_seeds(config, seeds):
         place = workdir / f"seed-{seed}"
-        of_ranker = {}
-        for ranker, each in of_rankers(name, settings):
-            path = place / "figures" / f"{ranker or 'run'}.json"
+        of_variant = {}
+        for variant, each in of_variants(name, settings):
+            path = place / "figures" / f"{variant or 'run'}.json"
             kept = kept_figures(path, each)
             if kept is None:
                 run_and_report(each, place, None, True, console, log)
-                kept = figures(name, place)
+                kept = figures(name, each, place)
                 keep_figures(path, each, kept)
-            of_ranker[ranker] = kept
+            of_variant[variant] = kept
         others: dict[str, Mapping[str, float]] = {}
         if benchmark.baselines:
             others |= baseline_metrics(settings, place, benchmark.baselines, seed, progress)
         if TO_TRUTH in benchmark.metrics:
-            others |= true_metrics(settings, place, SIMULATED)
-        found.append(together(of_ranker, others))
+            others |= true_metrics(settings, latest_outputs(place), SIMULATED)
+        found.append(together(of_variant, others))
     return summary(name, found)
 
 

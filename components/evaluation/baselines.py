@@ -41,7 +41,7 @@ def recommend_popular(counts: NDArray, seen: Items, k: int) -> Items:
         reached = seen_place < len(candidates)
         allowed = np.ones((rows.stop - rows.start, len(candidates)), bool)
         allowed[query[reached], seen_place[reached]] = False
-        recommended[rows] = _first_allowed(np.broadcast_to(candidates, allowed.shape), allowed, k)
+        recommended[rows] = first_allowed(np.broadcast_to(candidates, allowed.shape), allowed, k)
     return recommended
 
 
@@ -58,7 +58,7 @@ def recommend_random(num_items: int, seen: Items, k: int, seed: int) -> Items:
     fresh = np.zeros(drawn.size, bool)
     fresh[np.unique(query + drawn, return_index=True)[1]] = True
     unseen = ~np.isin(query + drawn, (query + seen)[seen >= 0])
-    recommended = _first_allowed(drawn.astype(np.int32), fresh.reshape(drawn.shape) & unseen, k)
+    recommended = first_allowed(drawn.astype(np.int32), fresh.reshape(drawn.shape) & unseen, k)
     short = np.flatnonzero((recommended < 0).any(axis=1))
     recommended[short] = best_unseen(
         lambda rows: rng.random((rows.stop - rows.start, num_items), np.float32), seen[short], num_items, k
@@ -95,7 +95,7 @@ def recommend_item_to_item(neighbours: Neighbours, history: Items, seen: Items, 
     taken = recommended[short]
     popular = recommend_popular(counts, np.hstack([seen[short], taken]), k)
     filled = np.hstack([taken, popular])
-    recommended[short] = _first_allowed(filled, filled >= 0, k)
+    recommended[short] = first_allowed(filled, filled >= 0, k)
     return recommended
 
 
@@ -123,7 +123,7 @@ def _chunks(row_count: int, row_cells: int) -> list[slice]:
     return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
 
 
-def _first_allowed(candidates: Items, allowed: NDArray[np.bool_], k: int) -> Items:
+def first_allowed(candidates: Items, allowed: NDArray[np.bool_], k: int) -> Items:
     """Of each row the first k candidates that are allowed, padded with -1; both [num_rows, num_candidates]."""
     place = np.cumsum(allowed, axis=1, dtype=np.int32) - 1
     row, column = np.nonzero(allowed & (place < k))

@@ -18,8 +18,8 @@ from pipelines.benchmarks import (
     kept_figures,
     of_lists_by_item,
     of_predictions,
-    of_rankers,
     of_seeds,
+    of_variants,
     prepare,
     summary,
     together,
@@ -131,12 +131,20 @@ def test_seeds_are_summed_up() -> None:
 
 def test_each_ranker_is_run_with_its_own_settings(prepared: PipelineConfig) -> None:
     """All but the ranker stays as it is, so that its results are taken from the run before."""
-    configs = dict(of_rankers("ml-100k-time", prepared))
+    configs = dict(of_variants("ml-100k-time", prepared))
     assert {name: config.ranking.model.name for name, config in configs.items()} == {name: name for name in RANKERS}
     for config in configs.values():
         ranking = config.ranking.model_copy(update={"model": prepared.ranking.model})
         assert config.model_copy(update={"ranking": ranking}) == prepared
-    assert dict(of_rankers("amazon-beauty", prepared)) == {"": prepared}
+    assert dict(of_variants("amazon-beauty", prepared)) == {"": prepared}
+
+
+def test_each_loss_is_run_with_all_else_as_it_is() -> None:
+    config = load_config(CONFIGS / "synthetic-1m.yaml")
+    configs = dict(of_variants("lists-synthetic", config))
+    assert {name: each.retrieval.loss for name, each in configs.items()} == {"in_batch": "in_batch", "off_policy": "off_policy"}
+    for each in configs.values():
+        assert each.model_copy(update={"retrieval": config.retrieval}) == config
 
 
 def test_figures_are_kept_for_the_same_data_and_settings(prepared: PipelineConfig, tmp_path: Path) -> None:
@@ -158,7 +166,10 @@ def test_runs_with_several_rankers_become_one_table() -> None:
         metrics = {"funnel": funnel, "recall_only": 0.2, "popularity": 0.1}
         return Figures({system: {"ndcg@10": value} for system, value in metrics.items()}, training_s)
 
-    runs = {"mf": figures(0.3, RetrievalTrainer=9.0, RankingTrainer=1.0), "din": figures(0.4, RankingTrainer=2.0)}
+    runs = {
+        "mf": figures(0.3, RetrievalTrainer=9.0, RankingTrainer=1.0),
+        "din": figures(0.4, RetrievalTrainer=9.0, RankingTrainer=2.0),
+    }
     made = together(runs, {"EASE": {"ndcg@10": 0.25}})
     assert {system: values["ndcg@10"] for system, values in made.metrics.items()} == {
         "funnel, mf": 0.3, "funnel, din": 0.4, "recall_only": 0.2, "popularity": 0.1, "EASE": 0.25,
@@ -201,6 +212,7 @@ SHOWN = {
     "ctr-synthetic": [*RANKERS, "true probability", "at any position"],
     "cold-ml-100k": ["item_to_item, 1-5", "recall_only, among new"],
     "cold-synthetic": ["item_to_item, 1-5", "recall_only, among new"],
+    "lists-synthetic": ["recall_only, off_policy", "best possible"],
 }
 
 

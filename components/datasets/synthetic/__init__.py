@@ -6,7 +6,7 @@ propensity) → behaviour (what they do) → simulate (block by block) → table
 
 from components.datasets.synthetic.config import SyntheticConfig
 from components.datasets.synthetic.generate import generate
-from components.datasets.synthetic.truth import true_click_probs
+from components.datasets.synthetic.truth import true_click_probs, true_preferences
 from components.datasets.synthetic.world import World, make_world, true_preference
 
-__all__ = ["SyntheticConfig", "World", "generate", "make_world", "true_click_probs", "true_preference"]
+__all__ = ["SyntheticConfig", "World", "generate", "make_world", "true_click_probs", "true_preference", "true_preferences"]

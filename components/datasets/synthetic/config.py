@@ -1,8 +1,10 @@
 """How large a simulated world is, when it happens, and which one of its kind it is."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from typing import Any, Self
 
 import numpy as np
 
@@ -76,3 +78,8 @@ class SyntheticConfig:
         """Every number that decides what is written, defaults filled in."""
         filled = {"users": self.user_count, "items": self.item_count, "start": self.start.isoformat()}
         return asdict(self) | filled
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Of what ``to_dict`` has given."""
+        return cls(**{**values, "start": date.fromisoformat(values["start"])})

@@ -1,5 +1,7 @@
-"""What is true of impressions that a pipeline has made samples of."""
+"""What is true of impressions that a pipeline has made samples of, and of whatever else could have been shown."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +12,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components.datasets.synthetic.behaviour import EXAMINATION_PROB
+from components.datasets.synthetic.config import SyntheticConfig
+from components.datasets.synthetic.generate import CONFIG_FILE
+from components.datasets.synthetic.tables import ids
 from components.datasets.synthetic.users import DEVICES
+from components.datasets.synthetic.world import make_world, true_preference
 from components.errors import DataError
 
 IMPRESSION = ("user_id", "item_id", "timestamp_ms")  # a user is shown one list at a time, and an item once in it
+USERS_AT_ONCE = 500
 
 
 class ClickProbs(NamedTuple):
@@ -58,3 +65,43 @@ def true_click_probs(folder: Path, impressions: pa.Table) -> ClickProbs:
         found.column("click_prob_min").to_numpy(),
         found.column("preference_min").to_numpy() * EXAMINATION_PROB.mean(axis=1)[device],
     )
+
+
+def true_preferences(
+    folder: Path, user_ids: Sequence[str], moments_ms: NDArray[np.int64], item_ids: Sequence[str]
+) -> NDArray[np.float32]:
+    """The probability that each of n users, looking at an item at that moment, clicks on it: float32 [n, items].
+
+    It is 0 where the item is not there at the moment, as none can look at it.
+
+    Args:
+      folder: of a simulation, as ``generate`` has written it.
+      user_ids: n; moments_ms: int64 [n] UTC, within the period.
+
+    Raises:
+      DataError: the folder holds no simulation, or an id is none of its.
+    """
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise DataError(f"{folder}: holds no simulation, which `winnow data synthetic` makes")
+    config = SyntheticConfig.from_dict(json.loads(file.read_text()))
+    world = make_world(config)
+    user = _numbers(folder, "u", user_ids, config.user_count)
+    item = _numbers(folder, "i", item_ids, config.item_count)
+    created_ms, dies_ms = world.items.created_ms[item], world.items.dies_ms[item]
+    wanted = np.empty((len(user), len(item)), np.float32)
+    for start in range(0, len(user), USERS_AT_ONCE):
+        some = slice(start, start + USERS_AT_ONCE)
+        time_ms = moments_ms[some, np.newaxis]
+        there = (created_ms <= time_ms) & (time_ms < dies_ms)
+        wanted[some] = true_preference(world, user[some], item[np.newaxis], moments_ms[some]) * there
+    return wanted
+
+
+def _numbers(folder: Path, prefix: str, found: Sequence[str], count: int) -> NDArray[np.int64]:
+    """The numbers that ids are made of."""
+    numbers = pc.index_in(pa.array(found, pa.string()), ids(prefix, np.arange(count), count))
+    if numbers.null_count:
+        unknown = found[numbers.is_null().index(True).as_py()]
+        raise DataError(f"{folder}: found the id {unknown!r}, wanted one of the simulation's")
+    return numbers.to_numpy().astype(np.int64)

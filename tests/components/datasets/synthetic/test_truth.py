@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from components.datasets.synthetic import SyntheticConfig, generate, true_click_probs
+from components.datasets.synthetic import SyntheticConfig, generate, true_click_probs, true_preferences
 from components.datasets.synthetic.behaviour import EXAMINATION_PROB
 from components.datasets.synthetic.policy import POSITION_COUNT
 from components.datasets.synthetic.users import DEVICES
@@ -68,3 +68,31 @@ def test_a_simulation_without_truth_is_refused(simulation: Path, impressions: pa
     (tmp_path / "events").mkdir()
     with pytest.raises(DataError, match="holds no truth; wanted a simulation with it"):
         true_click_probs(tmp_path, impressions)
+
+
+def test_whatever_could_have_been_shown_has_its_truth(simulation: Path, impressions: pa.Table) -> None:
+    some = impressions.slice(100, 40)
+    item_ids = pq.read_table(simulation / "items.parquet")["item_id"].to_pylist()
+    wanted = true_preferences(simulation, some["user_id"].to_pylist(), some["timestamp_ms"].to_numpy(), item_ids)
+    assert (wanted.shape, wanted.dtype) == ((40, CONFIG.item_count), np.float32)
+    shown = [item_ids.index(each) for each in some["item_id"].to_pylist()]
+    np.testing.assert_allclose(wanted[np.arange(40), shown], some["preference"].to_numpy(), rtol=1e-5)
+
+
+def test_none_can_want_what_is_not_there(simulation: Path, impressions: pa.Table) -> None:
+    items = pq.read_table(simulation / "items.parquet")
+    moment, user = impressions["timestamp_ms"].to_numpy()[:1], impressions["user_id"].to_pylist()[:1]
+    [wanted] = true_preferences(simulation, user, moment, items["item_id"].to_pylist())
+    coming = items["created_ms"].to_numpy() > moment
+    assert coming.any()
+    assert (wanted[coming] == 0).all()
+    assert ((wanted > 0) & ~coming).any()
+    gone = ~coming & (wanted == 0)
+    assert gone.any(), "some are old, and there no more"
+
+
+def test_the_truth_of_another_world_is_refused(simulation: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found the id 'u9', wanted one of the simulation's"):
+        true_preferences(simulation, ["u000000", "u9"], np.zeros(2, np.int64), ["i000000"])
+    with pytest.raises(DataError, match="holds no simulation"):
+        true_preferences(tmp_path, ["u000000"], np.zeros(1, np.int64), ["i000000"])
