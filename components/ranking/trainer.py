@@ -24,6 +24,7 @@ from components.models.multi_task import MultiTaskRanker
 from components.models.rankers import RankerParts, make_ranker
 from components.models.replicas import copies
 from components.models.tasks import Task, combined_score, predictions
+from components.ranking.blend import recall_weight
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.distribution import train_with_all
@@ -79,7 +80,7 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
         context.query_slots,
         ItemTable(context.met_item_facts),
         ItemCounters(context.item_days()),
-        recall.vectors_with_unknown if starts_from_recall(context.config) else None,
+        recall.vectors_with_unknown if asks_recall(context.config) else None,
         tasks,
         settings.id_dropout,
     )
@@ -106,8 +107,11 @@ def fit(context: TrainingContext, strategy: tf.distribute.Strategy) -> Fitted:
     return Fitted(model, parts, recall, progress)
 
 
-def starts_from_recall(config: PipelineConfig) -> bool:
-    """Whether the ranker reads what recall says: not where recall was trained on the very outcomes that were observed."""
+def asks_recall(config: PipelineConfig) -> bool:
+    """Whether recall's scores count in ranking: not where it is asked for outcomes that were observed.
+
+    There recall was trained on which items they came of, and knows nothing of those that it did not come of.
+    """
     return names.has_drawn_negatives(config, config.positive_task)
 
 
@@ -133,7 +137,7 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
     config = context.config
     tasks = config.dataset.tasks
     recalled = recalled and any(names.has_drawn_negatives(config, task) for task in tasks)
-    guided = recalled or starts_from_recall(config)
+    guided = recalled or asks_recall(config)
     labels = [prefix + task for task in tasks for prefix in (names.LABEL_PREFIX, names.WEIGHT_PREFIX)]
     keep = [*context.query_keys(), names.TIMESTAMP, "item_row", *labels]
     # What nobody had in training is no positive of any sample: as a negative it would be told by being new, and be buried.
@@ -180,7 +184,14 @@ def _measure(
         observed = observed_samples(_blocks(context, recall, context.eval_files, recalled=False)).cache()
         return lambda: {METRICS["auc"]: auc_of(model, observed, tasks, context.config.positive_task)}
     moments = _held_out(context, recall).cache()
-    return lambda: {METRICS["ndcg"]: ndcg_of(model, moments, tasks)}
+    positive = [task.name for task in tasks].index(context.config.positive_task)
+
+    def ndcg() -> dict[str, float]:
+        if model.ranker.recall_weight is not None:
+            weigh_recall(model, moments, positive)
+        return {METRICS["ndcg"]: ndcg_of(model, moments, tasks)}
+
+    return ndcg
 
 
 def observed_samples(blocks: tf.data.Dataset) -> tf.data.Dataset:
@@ -198,6 +209,23 @@ def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
 
     moments = held_out(context, [*context.query_keys(), names.TIMESTAMP, "item_row"], MEASURED_SAMPLES)
     return moments.batch(MEASURED_AT_ONCE).map(with_recall)
+
+
+def weigh_recall(model: MultiTaskRanker, moments: tf.data.Dataset, positive: int) -> None:
+    """Set how much recall's scores count beside the logits of the task at the place ``positive``."""
+    columns = [tuple(map(np.asarray, _apart(model, batch, positive))) for batch in moments]
+    own, recalled, there, hit = map(np.concatenate, zip(*columns, strict=True))
+    found = hit.any(axis=1)
+    if found.any():
+        weight = recall_weight(own[found], recalled[found], there[found], hit[found].argmax(axis=1))
+        model.ranker.recall_weight.assign(weight)
+
+
+@tf.function(reduce_retracing=True)
+def _apart(model: MultiTaskRanker, batch: dict[str, tf.Tensor], positive: int) -> tuple[tf.Tensor, ...]:
+    rows = batch["recall_row"]
+    own, recalled = model.ranker.apart(batch, rows)
+    return own[..., positive], recalled, rows != PAD, rows == batch["item_row"][:, tf.newaxis]
 
 
 def ndcg_of(model: MultiTaskRanker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> float:

@@ -27,8 +27,7 @@ class RankerParts:
 
     Attributes:
       query_slots: features of a request besides its history.
-      recall_vectors: float32 [n + 1, dim]; item vectors of recall, zero for unknown items; None where recall has learnt from
-        the very outcomes that are to be predicted: it finds those better than any to come, and is no guide to them.
+      recall_vectors: float32 [n + 1, dim]; item vectors of recall, zero for unknown items; None where recall is not asked.
       id_dropout: share of item ids hidden in training, so that the shared one of unknown items is learnt.
     """
 
@@ -159,17 +158,13 @@ class Batch:
         return self._counters(self.rows, self.features["timestamp_ms"])
 
     @cached_property
-    def recall_product(self) -> list[tf.Tensor]:
-        """[B, n, recall's width]: recall's two vectors, elementwise; none where recall is not to be known."""
+    def recall_score(self) -> tf.Tensor | None:
+        """[B, n]; None where recall is not asked. No body reads it: see ``Ranker``."""
         parts = self._inputs.parts
         if parts.recall_vectors is None:
-            return []
-        return [self.features[names.RECALL_EMBEDDING][:, tf.newaxis] * parts.table.at(self.rows, parts.recall_vectors)]
-
-    @cached_property
-    def recall_score(self) -> list[tf.Tensor]:
-        """[B, n, 1]; none where recall is not to be known."""
-        return [tf.reduce_sum(product, axis=-1, keepdims=True) for product in self.recall_product]
+            return None
+        vectors = parts.table.at(self.rows, parts.recall_vectors)
+        return tf.einsum("bd,bnd->bn", self.features[names.RECALL_EMBEDDING], vectors)
 
     @cached_property
     def joined(self) -> tf.Tensor:
@@ -181,8 +176,6 @@ class Batch:
                 self.candidates,
                 *(self.candidates * pool[:, tf.newaxis] for pool in self.pooled),
                 self.counters,
-                *self.recall_product,
-                *self.recall_score,
             ],
             axis=-1,
         )
@@ -201,12 +194,12 @@ class Batch:
 
     @cached_property
     def numbers(self) -> tf.Tensor:
-        """[B, n, …]: all features that are numbers, the counters, and recall's score where it is known."""
+        """[B, n, …]: all features that are numbers, and the counters."""
         vectors = zip(self._inputs.parts.query_slots, self._query_vectors, strict=True)
         of_request = [self.per_candidate(vector) for slot, vector in vectors if not slot.embedded]
         items = tf.split(self.candidates, self._inputs.item_widths, axis=-1)[1:]
         of_item = [item for slot, item in zip(self._inputs.parts.table.slots, items, strict=True) if not slot.embedded]
-        return tf.concat([*of_request, *of_item, self.counters, *self.recall_score], axis=-1)
+        return tf.concat([*of_request, *of_item, self.counters], axis=-1)
 
     @cached_property
     def _query_vectors(self) -> list[tf.Tensor]:

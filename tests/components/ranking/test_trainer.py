@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from components.config import parse_config
 from components.models.tasks import Task
-from components.ranking.trainer import auc_of, calibrations_of, ranking_tasks, starts_from_recall
+from components.ranking.trainer import asks_recall, auc_of, calibrations_of, ranking_tasks
 from tests.pipelines.conftest import ratings_config, shop_config
 
 TASKS = (Task("dwell", "regression", 1.0, 0.0, None), Task("click", "binary", 1.0, 1.0, None))
@@ -63,11 +63,11 @@ def test_each_device_is_calibrated_for_itself() -> None:
     np.testing.assert_allclose(probs, [[0.5], [0.5]], atol=0.05)
 
 
-@pytest.mark.parametrize(("positive", "starts"), [("rate", True), ("like", False)])
-def test_a_ranker_of_observed_outcomes_does_not_start_from_what_learnt_them(positive: str, starts: bool) -> None:
+@pytest.mark.parametrize(("positive", "asks"), [("rate", True), ("like", False)])
+def test_a_ranker_of_observed_outcomes_does_not_ask_what_learnt_them(positive: str, asks: bool) -> None:
     raw = ratings_config()
     raw["samples"]["positive"] = positive
     config = parse_config(json.dumps(raw), origin="test")
-    assert starts_from_recall(config) == starts
+    assert asks_recall(config) == asks
     assert {task.name: task.kind for task in ranking_tasks(config)} == {"rate": "choice", "like": "binary"}
-    assert not starts_from_recall(parse_config(json.dumps(shop_config()), origin="test"))
+    assert not asks_recall(parse_config(json.dumps(shop_config()), origin="test"))

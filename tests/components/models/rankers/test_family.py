@@ -111,17 +111,21 @@ def test_the_history_matters(ranker: Ranker, requests: dict[str, tf.Tensor]) -> 
     np.testing.assert_allclose(changed[1:], 0, atol=1e-6)
 
 
-def test_only_choices_start_from_the_score_of_recall(
+def test_recall_counts_in_choices_alone_and_not_in_training(
     ranker: Ranker, parts: RankerParts, requests: dict[str, tf.Tensor]
 ) -> None:
     rows = tf.constant([[0, 1, 3], [2, 1, 0], [0, 1, 2]])
-    weights = ranker.heads.get_weights()
+    weights, weight = ranker.heads.get_weights(), ranker.recall_weight
+    assert weight is not None
     ranker.heads.set_weights([np.zeros_like(each) for each in weights])
-    logits = ranker(requests, rows)
+    weight.assign(0.5)
+    logits, in_training = ranker(requests, rows), ranker(requests, rows, training=True)
+    weight.assign(1.0)
     ranker.heads.set_weights(weights)
     scores = np.einsum("bd,bnd->bn", requests["recall_embedding"], parts.recall_vectors.numpy()[rows.numpy()])
-    np.testing.assert_allclose(logits[..., 0], scores, rtol=1e-5)
+    np.testing.assert_allclose(logits[..., 0], 0.5 * scores, rtol=1e-5)
     np.testing.assert_array_equal(logits[..., 1], np.zeros((3, 3)))
+    np.testing.assert_array_equal(in_training, np.zeros((3, 3, 2)))
 
 
 def test_every_weight_learns(ranker: Ranker, requests: dict[str, tf.Tensor]) -> None:

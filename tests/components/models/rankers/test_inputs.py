@@ -27,7 +27,7 @@ def test_fields_are_what_is_embedded_and_numbers_the_rest(parts: RankerParts, re
     np.testing.assert_allclose(batch.item_fields[:, :, 2], batch.candidates[..., 2 * DIM + 1 :])
     np.testing.assert_allclose(batch.numbers[..., 0], [[0.5] * 4, [-1.0] * 4, [0.0] * 4])  # the ages
     np.testing.assert_allclose(batch.numbers[..., 1], [[0.5, -1.0, 2.0, 0.0], [0.0, 0.0, -1.0, 0.5], [2.0, 2.0, -1.0, 0.5]])
-    assert batch.numbers.shape == (3, 4, 1 + 1 + 3 + 1)
+    assert batch.numbers.shape == (3, 4, 1 + 1 + 3)
 
 
 def test_an_empty_history_pools_to_zero(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
@@ -39,18 +39,14 @@ def test_an_empty_history_pools_to_zero(parts: RankerParts, requests: dict[str, 
 
 def test_only_what_is_asked_for_is_made(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
     inputs, batch = batch_of(parts, requests)
-    (score,) = batch.recall_score
-    assert score.shape == (3, 4, 1)
+    assert batch.recall_score is not None
+    assert batch.recall_score.shape == (3, 4)
     assert inputs.weights == []
 
 
-def test_recall_is_not_known_where_it_has_learnt_from_the_outcomes(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
-    """Neither its product, of width 3, nor its score is among what the ranker reads."""
-    _, known = batch_of(parts, requests)
-    _, unknown = batch_of(replace(parts, recall_vectors=None), requests)
-    assert (unknown.recall_product, unknown.recall_score) == ([], [])
-    assert unknown.numbers.shape[-1] == known.numbers.shape[-1] - 1
-    assert unknown.joined.shape[-1] == known.joined.shape[-1] - 3 - 1
+def test_recall_may_not_be_asked(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
+    _, batch = batch_of(replace(parts, recall_vectors=None), requests)
+    assert batch.recall_score is None
 
 
 def test_hidden_ids_are_those_of_unknown_items(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:

@@ -45,7 +45,7 @@ def test_first_order_is_the_sum_of_the_weights_of_what_is_there(parts: RankerPar
     layer._numbers.set_weights([np.zeros(each.shape) for each in layer._numbers.weights])
     # Item 0: its id 1, the hour 10, its colour 100, the mean of its tags 100. Item 2: no id of its own 7, no tags.
     np.testing.assert_allclose(layer(batch)[0], [[211, 210], [117, 110]])
-    layer._numbers.set_weights([np.eye(6, 2), np.zeros(2)])
+    layer._numbers.set_weights([np.eye(5, 2), np.zeros(2)])
     # The first request's age is 0.5, the prices are 0.5 and 2.
     np.testing.assert_allclose(layer(batch)[0], [[211.5, 210.5], [117.5, 112]])
 
