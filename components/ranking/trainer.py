@@ -163,7 +163,7 @@ def _with_candidates(batch: dict[str, tf.Tensor], negatives: int, seed: tf.Tenso
     """Adds ``candidate_row`` [batch, n]: the sample's item, then some of what recall returns, drawn anew each epoch.
 
     The negatives are uniform among recall's candidates, so a positive that recall did not return would be told from them
-    by recall's own score, turned round: it loses its weight in the tasks that compare it with them.
+    by being unlike all that recall returns: it loses its weight in the tasks that compare it with them.
     """
     item = batch["item_row"][:, tf.newaxis]
     if "recall_row" not in batch:
