@@ -8,7 +8,7 @@ is a benchmark too, beside the same baselines.
 
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,8 @@ DATA = Path("var/data")
 SIMULATION, SIMULATED = SyntheticConfig(events=1_100_000, with_truth=True), DATA / "synthetic-1m"
 IMPRESSIONS = "1,001,053 impressions"  # what that simulation makes
 RANKER = "ranker"  # whose predictions are judged
+OF_RANKER = frozenset({"funnel", RANKER, "RankingTrainer"})  # what is another with each ranker
+OF_LOSS = OF_RANKER | {"recall_only", "RetrievalTrainer"}
 Value = TypeVar("Value")
 TO_TRUTH, MOMENTS = "auc_to_truth", "moments"
 Metrics = Mapping[str, float]
@@ -90,6 +92,11 @@ class Benchmark:
     losses: tuple[str, ...] = ()
     simulated: bool = False
     judged: Callable[[Mapping[str, Any]], Systems] = of_lists
+
+    @property
+    def own(self) -> Set[str]:
+        """The systems and trainings that are others with each of its rankers or losses."""
+        return OF_LOSS if self.losses else OF_RANKER
 
 
 # Of other data than those that they were tuned for by the validation split (``infra/decisions/0013``) these are first ones.
@@ -314,27 +321,30 @@ def _fingerprint(config: PipelineConfig) -> str:
     return made_from(sources_fingerprint(config.dataset), config.model_dump_json())
 
 
-def together(found: Mapping[str, Figures], others: Mapping[str, Metrics]) -> Figures:
-    """Of runs that differ in one choice, by its name: what it makes a difference to, what it does not, and other systems."""
-    metrics = {**_told_apart({name: each.metrics for name, each in found.items()}), **others}
-    training = _told_apart({name: each.training_s for name, each in found.items()})
+def together(found: Mapping[str, Figures], others: Mapping[str, Metrics], own: Set[str]) -> Figures:
+    """Of runs that differ in one choice, by its name: what that makes a difference to, what it does not, and other systems.
+
+    Args:
+      own: the systems and trainings that are others with each choice.
+    """
+    metrics = {**_told_apart({name: each.metrics for name, each in found.items()}, own), **others}
+    training = _told_apart({name: each.training_s for name, each in found.items()}, own)
     if TRUTH in others:
         best = others[TRUTH]["auc"]
         metrics = {system: {**values, TO_TRUTH: best - values["auc"]} for system, values in metrics.items()}
     return Figures(metrics, training)
 
 
-def _told_apart(of_choice: Mapping[str, Mapping[str, Value]]) -> dict[str, Value]:
-    """Key → value, of choice → key → value: first what differs, with the choice's name; then once what is the same for all."""
-    first = next(iter(of_choice.values()))
-    same = {key: value for key, value in first.items() if all(each[key] == value for each in of_choice.values())}
-    differs = {
-        name if key == RANKER else f"{key}, {name}": value
+def _told_apart(of_choice: Mapping[str, Mapping[str, Value]], own: Set[str]) -> dict[str, Value]:
+    """Key → value, of choice → key → value: first each choice's ``own``, by its name; then once what is the same for all."""
+    named = {
+        (name if key == RANKER else f"{key}, {name}") if name else key: value
         for name, each in of_choice.items()
         for key, value in each.items()
-        if key not in same
+        if key in own
     }
-    return {**differs, **same}
+    first = next(iter(of_choice.values()))
+    return {**named, **{key: value for key, value in first.items() if key not in own}}
 
 
 def figures(name: str, config: PipelineConfig, workdir: Path) -> Figures:

@@ -266,7 +266,9 @@ def query(
 
 @app.command()
 def benchmark(
-    name: Annotated[str, typer.Argument(help="ml-1m, amazon-beauty, ml-100k, ctr, cold, or the file of any config.")],
+    name: Annotated[
+        str, typer.Argument(help="ml-1m, amazon-beauty, ml-100k, ctr, cold, lists-synthetic, or the file of a config.")
+    ],
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data as the papers on sequences have them, read once.")
     ] = None,
@@ -277,6 +279,7 @@ def benchmark(
     """Run the pipeline on a paper's data by the paper's protocol, and show the figures beside the published ones.
 
     ctr: how well each ranker predicts clicks, on simulated impressions beside the true probability. cold: who finds new items.
+    lists-synthetic: what ten items are worth by the truth.
     """
     place = workdir or Path("var/benchmarks") / Path(name).stem
     log = place / "benchmark.log"

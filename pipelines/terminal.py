@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED, UNEXPECTED = 130, 70
 Json = Annotated[
-    bool, typer.Option("--json", help="Print the result as one JSON object on standard output, progress on standard error.")
+    bool,
+    typer.Option("--json", help="Print the result as a JSON object on standard output; progress goes to standard error."),
 ]
 LINE_EVERY_S = 30
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")  # as Beam and SQLite tell it

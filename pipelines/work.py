@@ -130,7 +130,7 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
             others |= baseline_metrics(settings, place, benchmark.baselines, seed, progress)
         if TO_TRUTH in benchmark.metrics:
             others |= true_metrics(settings, latest_outputs(place), SIMULATED)
-        found.append(together(of_variant, others))
+        found.append(together(of_variant, others, benchmark.own))
     return summary(name, found)
 
 

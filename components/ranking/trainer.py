@@ -6,6 +6,7 @@ alone → the whole funnel: recall by exact search, ranking, the items in order;
 catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,10 @@ from components.config import PipelineConfig
 from components.models.calibration import SlicedCalibration, fit_sliced
 from components.models.items import PAD, ItemCounters, ItemTable
 from components.models.multi_task import MultiTaskRanker
-from components.models.rankers import RankerParts, make_ranker
+from components.models.rankers import Ranker, RankerParts, make_ranker
 from components.models.replicas import copies
 from components.models.tasks import Task, combined_score, predictions
-from components.ranking.blend import recall_weight
+from components.ranking.blend import blend_weights
 from components.schema import samples as names
 from components.training.context import TrainingContext
 from components.training.distribution import train_with_all
@@ -41,6 +42,7 @@ MEASURED_SAMPLES, MEASURED_AT_ONCE = 1_500, 32
 OBSERVED_SAMPLES, OBSERVED_AT_ONCE = 50_000, 512
 RECOMMENDED = 100
 LOGITS = "logits"
+logger = logging.getLogger("winnow.training")
 
 
 def run_fn(fn_args: Any) -> None:
@@ -151,7 +153,7 @@ def _blocks(context: TrainingContext, recall: Recall, files: tuple[str, ...], re
             block[names.RECALL_EMBEDDING] = recall.embed(block)
         if recalled:
             had = block["history_row"] if config.evaluation.exclude_seen else block["history_row"][:, :0]
-            block["recall_row"] = recall.best_rows(block[names.RECALL_EMBEDDING], had, config.ranking.candidates, met)
+            block["recall_row"] = recall.best_rows(block.pop(names.RECALL_EMBEDDING), had, config.ranking.candidates, met)
         return block
 
     blocks = context.blocks(files, keep, shuffled=True)
@@ -184,11 +186,9 @@ def _measure(
         observed = observed_samples(_blocks(context, recall, context.eval_files, recalled=False)).cache()
         return lambda: {METRICS["auc"]: auc_of(model, observed, tasks, context.config.positive_task)}
     moments = _held_out(context, recall).cache()
-    positive = [task.name for task in tasks].index(context.config.positive_task)
 
     def ndcg() -> dict[str, float]:
-        if model.ranker.recall_weight is not None:
-            weigh_recall(model, moments, positive)
+        blend(model.ranker, moments, tasks)
         return {METRICS["ndcg"]: ndcg_of(model, moments, tasks)}
 
     return ndcg
@@ -211,21 +211,29 @@ def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
     return moments.batch(MEASURED_AT_ONCE).map(with_recall)
 
 
-def weigh_recall(model: MultiTaskRanker, moments: tf.data.Dataset, positive: int) -> None:
-    """Set how much recall's scores count beside the logits of the task at the place ``positive``."""
-    columns = [tuple(map(np.asarray, _apart(model, batch, positive))) for batch in moments]
-    own, recalled, there, hit = map(np.concatenate, zip(*columns, strict=True))
+def blend(ranker: Ranker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> None:
+    """Set how much the ranker's own logits and recall's scores count; not where recall is not asked, or has found nothing.
+
+    What the score takes from tasks that are no choices counts as it does.
+    """
+    if ranker.blend is None:
+        return
+    choice = np.array([task.kind == "choice" for task in tasks])
+    share = sum(task.score_weight for task in tasks if task.kind == "choice")
+    columns = [tuple(map(np.asarray, _apart(ranker, batch))) for batch in moments]
+    logits, recalled, there, hit = (np.concatenate(each) for each in zip(*columns, strict=True))
     found = hit.any(axis=1)
-    if found.any():
-        weight = recall_weight(own[found], recalled[found], there[found], hit[found].argmax(axis=1))
-        model.ranker.recall_weight.assign(weight)
+    if not found.any():
+        return
+    own, other = (np.asarray(combined_score(logits[found] * of, tasks)) for of in (choice, ~choice))
+    ranker.blend.assign(blend_weights(own, share * recalled[found], other, there[found], hit[found].argmax(axis=1)))
+    logger.info("the ranker's logits count %.2f, recall's scores %.2f", *ranker.blend.numpy())
 
 
 @tf.function(reduce_retracing=True)
-def _apart(model: MultiTaskRanker, batch: dict[str, tf.Tensor], positive: int) -> tuple[tf.Tensor, ...]:
+def _apart(ranker: Ranker, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
     rows = batch["recall_row"]
-    own, recalled = model.ranker.apart(batch, rows)
-    return own[..., positive], recalled, rows != PAD, rows == batch["item_row"][:, tf.newaxis]
+    return ranker.own(batch, rows), ranker.recalled(batch, rows), rows != PAD, rows == batch["item_row"][:, tf.newaxis]
 
 
 def ndcg_of(model: MultiTaskRanker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> float:

@@ -22,7 +22,7 @@ COUNT_PREFIX = "user_count_"
 LABEL_PREFIX, WEIGHT_PREFIX = "label_", "weight_"
 NEGATIVE_ITEM, NEGATIVE_PROB = "negative_item_id", "negative_prob"
 POSITION, PROPENSITY, WINDOW = "position", "propensity", "window"
-RECALL_EMBEDDING = "recall_embedding"  # not in samples: recall's vector of the request, which the ranker reads too
+RECALL_EMBEDDING = "recall_embedding"  # not in samples: recall's vector of the request, which ranking is told
 SPLITS = ("train", "eval", "test")
 
 HOURS, WEEKDAYS = 24, 7

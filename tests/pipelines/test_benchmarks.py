@@ -11,6 +11,8 @@ from pipelines.benchmarks import (
     BENCHMARKS,
     CONFIGS,
     GROUPS,
+    OF_LOSS,
+    OF_RANKER,
     SIMULATION,
     TO_TRUTH,
     Figures,
@@ -168,19 +170,22 @@ def test_runs_with_several_rankers_become_one_table() -> None:
 
     runs = {
         "mf": figures(0.3, RetrievalTrainer=9.0, RankingTrainer=1.0),
-        "din": figures(0.4, RetrievalTrainer=9.0, RankingTrainer=2.0),
+        "din": figures(0.4, RetrievalTrainer=9.5, RankingTrainer=2.0),
     }
-    made = together(runs, {"EASE": {"ndcg@10": 0.25}})
+    made = together(runs, {"EASE": {"ndcg@10": 0.25}}, OF_RANKER)
     assert {system: values["ndcg@10"] for system, values in made.metrics.items()} == {
         "funnel, mf": 0.3, "funnel, din": 0.4, "recall_only": 0.2, "popularity": 0.1, "EASE": 0.25,
     }  # fmt: skip
     assert made.training_s == {"RetrievalTrainer": 9.0, "RankingTrainer, mf": 1.0, "RankingTrainer, din": 2.0}
-    assert list(together({"": figures(0.3)}, {}).metrics) == ["funnel", "recall_only", "popularity"]
+    of_loss = together({"full": figures(0.3, RetrievalTrainer=5.0), "mixed": figures(0.3, RetrievalTrainer=5.0)}, {}, OF_LOSS)
+    assert list(of_loss.metrics) == ["funnel, full", "recall_only, full", "funnel, mixed", "recall_only, mixed", "popularity"]
+    assert list(of_loss.training_s) == ["RetrievalTrainer, full", "RetrievalTrainer, mixed"]
+    assert list(together({"": figures(0.3)}, {}, OF_RANKER).metrics) == ["funnel", "recall_only", "popularity"]
 
 
 def test_the_truth_says_how_far_each_ranker_is_from_it() -> None:
     runs = {name: Figures({"ranker": {"auc": auc, "log_loss": 0.4}}, {}) for name, auc in (("mf", 0.7), ("din", 0.75))}
-    made = together(runs, {"true probability": {"auc": 0.8, "log_loss": 0.3}, "at any position": {"auc": 0.78}})
+    made = together(runs, {"true probability": {"auc": 0.8, "log_loss": 0.3}, "at any position": {"auc": 0.78}}, OF_RANKER)
     assert {system: values[TO_TRUTH] for system, values in made.metrics.items()} == {
         "mf": pytest.approx(0.1), "din": pytest.approx(0.05),
         "true probability": 0, "at any position": pytest.approx(0.02),

@@ -15,7 +15,6 @@ from components.models.draws import hidden
 from components.models.features import Features, FeatureVectors, Slot
 from components.models.items import PAD, ItemCounters, ItemTable, of_rows
 from components.models.tasks import Task
-from components.schema import samples as names
 from components.transform.preprocessing import AGE_BUCKETS
 
 RECENT = 5
@@ -109,8 +108,7 @@ class Batch:
     """Requests and their candidates. B requests, n candidates, L places of the history, D the width of an item's vector.
 
     Args:
-      features: a request's features, ``history_row`` int32 [B, L], most recent first, ``timestamp_ms`` int64 [B] and
-        ``recall_embedding`` float32 [B, recall's width].
+      features: a request's features, ``history_row`` int32 [B, L], most recent first, and ``timestamp_ms`` int64 [B].
       rows: int32 [B, n]; the candidates.
 
     Attributes:
@@ -158,17 +156,8 @@ class Batch:
         return self._counters(self.rows, self.features["timestamp_ms"])
 
     @cached_property
-    def recall_score(self) -> tf.Tensor | None:
-        """[B, n]; None where recall is not asked. No body reads it: see ``Ranker``."""
-        parts = self._inputs.parts
-        if parts.recall_vectors is None:
-            return None
-        vectors = parts.table.at(self.rows, parts.recall_vectors)
-        return tf.einsum("bd,bnd->bn", self.features[names.RECALL_EMBEDDING], vectors)
-
-    @cached_property
     def joined(self) -> tf.Tensor:
-        """[B, n, …]: all there is side by side, with the products of the candidate and the pooled history."""
+        """[B, n, …]: request and candidate side by side, with the products of the candidate and the pooled history."""
         request = tf.concat([*self._query_vectors, *self.pooled], axis=-1)
         return tf.concat(
             [

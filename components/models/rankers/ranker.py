@@ -6,15 +6,16 @@ import tf_keras as keras
 from components.models.features import Features, as_matrix, like_before
 from components.models.rankers.inputs import Batch, RankerInputs, RankerParts
 from components.models.tasks import joint_logits
+from components.schema import samples as names
 
 
 class Ranker(keras.Model):
     """A request and its candidates → one logit per task per candidate.
 
-    logits = heads(body(batch)); of a trained ranker, for tasks that ask which of recall's candidates it was, plus
-    ``recall_weight`` · recall's score. Recall has learnt from the samples of training and knows them better than any to come,
-    so that a ranker which heard it there would trust it too far, and learn little of its own. The two are put together by
-    moments that neither has learnt from.
+    logits = heads(body(batch)). Of a ranker that is not in training, those of tasks that ask which of recall's candidates it
+    was are a · logits + b · recall's score. Recall has learnt from the samples of training and knows them better than any to
+    come, so that a ranker which heard it there would trust it too far, and learn little of its own; a and b are to be found by
+    moments that neither was trained on.
 
     Args:
       body: ``Batch`` → float32 [batch, n, width].
@@ -22,7 +23,7 @@ class Ranker(keras.Model):
 
     Attributes:
       counters: those of ``parts``, until others are set.
-      recall_weight: float32 scalar; not trained, but to be set. None where recall is not asked.
+      blend: float32 [2]: a and b; not trained, but to be set. None where recall is not asked.
     """
 
     def __init__(self, parts: RankerParts, dim: int, body: keras.layers.Layer, heads: keras.layers.Layer) -> None:
@@ -32,23 +33,32 @@ class Ranker(keras.Model):
         self._parts = parts
         self._inputs = RankerInputs(parts, dim)
         asked = parts.recall_vectors is not None
-        self.recall_weight = tf.Variable(1.0, trainable=False, name="recall_weight") if asked else None
+        self.blend = tf.Variable([1.0, 1.0], trainable=False, name="blend") if asked else None
 
     def freeze(self) -> None:
         """Be trained no more: what depends on an item alone is looked up from now on."""
         self._inputs.freeze()
 
     def call(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits over all impressions, float32 [batch, n, num_tasks]; the arguments are those of ``Batch``."""
-        logits, recalled = self.apart(features, rows, training)
-        if recalled is not None and not training:
-            choices = tf.constant([task.kind == "choice" for task in self._parts.tasks], tf.float32)
-            logits += self.recall_weight * recalled[..., tf.newaxis] * choices
+        """Logits over all impressions, float32 [batch, n, num_tasks].
+
+        Args:
+          features: those of ``Batch``; outside training, where recall is asked, also ``recall_embedding`` float32 [batch, dim].
+          rows: int32 [batch, n]; the candidates.
+        """
+        logits = self.own(features, rows, training)
+        if self.blend is not None and not training:
+            blended = self.blend[0] * logits + self.blend[1] * self.recalled(features, rows)[..., tf.newaxis]
+            logits = tf.where([task.kind == "choice" for task in self._parts.tasks], blended, logits)
         return joint_logits(logits, self._parts.tasks)
 
-    def apart(self, features: Features, rows: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """What the ranker says by itself, float32 [batch, n, num_tasks], and recall's scores [batch, n]."""
+    def own(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What the ranker says by itself, float32 [batch, n, num_tasks]."""
         batch = Batch(self._inputs, self.counters, features, rows, training)
         said = self.body(batch, training=training)
-        logits = like_before(self.heads(as_matrix(said), training=training), said)
-        return logits, batch.recall_score
+        return like_before(self.heads(as_matrix(said), training=training), said)
+
+    def recalled(self, features: Features, rows: tf.Tensor) -> tf.Tensor:
+        """Recall's scores, float32 [batch, n]."""
+        vectors = self._parts.table.at(rows, self._parts.recall_vectors)
+        return tf.einsum("bd,bnd->bn", features[names.RECALL_EMBEDDING], vectors)

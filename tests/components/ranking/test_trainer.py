@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from components.config import parse_config
 from components.models.tasks import Task
-from components.ranking.trainer import asks_recall, auc_of, calibrations_of, ranking_tasks
+from components.ranking.trainer import asks_recall, auc_of, blend, calibrations_of, ranking_tasks
 from tests.pipelines.conftest import ratings_config, shop_config
 
 TASKS = (Task("dwell", "regression", 1.0, 0.0, None), Task("click", "binary", 1.0, 1.0, None))
@@ -71,3 +71,46 @@ def test_a_ranker_of_observed_outcomes_does_not_ask_what_learnt_them(positive: s
     assert asks_recall(config) == asks
     assert {task.name: task.kind for task in ranking_tasks(config)} == {"rate": "choice", "like": "binary"}
     assert not asks_recall(parse_config(json.dumps(shop_config()), origin="test"))
+
+
+class Apart(keras.Model):
+    """A ranker whose logits, and recall's scores, stand in the moments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blend = tf.Variable([1.0, 1.0], trainable=False)
+
+    def own(self, features: Mapping[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        return tf.stack([features["own"], features["noise"]], axis=-1)
+
+    def recalled(self, features: Mapping[str, tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+        return features["recalled"]
+
+
+CHOICES = (Task("buy", "choice", 1.0, 2.0), Task("view", "choice", 1.0, 0.0))
+
+
+def moments(count: int, found: float, seed: int = 4) -> tf.data.Dataset:
+    """Of five candidates and a place left over; chosen by 1.5 · the score's own logits and 0.5 · recall's."""
+    rng = np.random.default_rng(seed)
+    own, recalled, noise = rng.normal(size=(3, count, 6)).astype(np.float32)
+    rows = np.tile(np.int32([3, 1, 4, 0, 5, -1]), (count, 1))
+    said = 1.5 * 2 * own + 0.5 * 2 * recalled + rng.gumbel(size=own.shape)
+    chosen = rows[np.arange(count), said[:, :5].argmax(axis=1)]
+    item = np.where(rng.random(count) < found, chosen, 2).astype(np.int32)
+    own[:, 5] = recalled[:, 5] = 9
+    columns = {"own": own, "recalled": recalled, "noise": noise, "recall_row": rows, "item_row": item}
+    return tf.data.Dataset.from_tensor_slices(columns).batch(512)
+
+
+def test_the_ranker_and_recall_count_as_they_tell_the_wanted_item() -> None:
+    """In the units of one logit: the score doubles both. The task that is no part of the score has no say."""
+    ranker = Apart()
+    blend(ranker, moments(8_000, found=0.7), CHOICES)  # type: ignore[arg-type]
+    np.testing.assert_allclose(ranker.blend, [1.5, 0.5], rtol=0.1)
+
+
+def test_where_recall_finds_nothing_both_count_as_before() -> None:
+    ranker = Apart()
+    blend(ranker, moments(50, found=0.0), CHOICES)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(ranker.blend, [1.0, 1.0])

@@ -115,17 +115,16 @@ def test_recall_counts_in_choices_alone_and_not_in_training(
     ranker: Ranker, parts: RankerParts, requests: dict[str, tf.Tensor]
 ) -> None:
     rows = tf.constant([[0, 1, 3], [2, 1, 0], [0, 1, 2]])
-    weights, weight = ranker.heads.get_weights(), ranker.recall_weight
-    assert weight is not None
-    ranker.heads.set_weights([np.zeros_like(each) for each in weights])
-    weight.assign(0.5)
-    logits, in_training = ranker(requests, rows), ranker(requests, rows, training=True)
-    weight.assign(1.0)
-    ranker.heads.set_weights(weights)
+    assert ranker.blend is not None
+    own = ranker.own(requests, rows)
+    ranker.blend.assign([2.0, 0.5])
+    logits = ranker(requests, rows)
+    ranker.blend.assign([1.0, 1.0])
+    own_in_training, in_training = (made(requests, rows, training=True) for made in (ranker.own, ranker))
     scores = np.einsum("bd,bnd->bn", requests["recall_embedding"], parts.recall_vectors.numpy()[rows.numpy()])
-    np.testing.assert_allclose(logits[..., 0], 0.5 * scores, rtol=1e-5)
-    np.testing.assert_array_equal(logits[..., 1], np.zeros((3, 3)))
-    np.testing.assert_array_equal(in_training, np.zeros((3, 3, 2)))
+    np.testing.assert_allclose(logits[..., 0], 2 * own[..., 0] + 0.5 * scores, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(logits[..., 1], own[..., 1])
+    np.testing.assert_allclose(in_training, own_in_training, rtol=1e-5, atol=1e-6)
 
 
 def test_every_weight_learns(ranker: Ranker, requests: dict[str, tf.Tensor]) -> None:
@@ -142,6 +141,7 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: Ranker, requests: dict[str
     spec = {name: tf.TensorSpec([None] * len(value.shape), value.dtype, name) for name, value in requests.items()}
     spec["age"] = tf.TensorSpec([None, 1], tf.float32, "age")
     spec["recall_embedding"] = tf.TensorSpec([None, 3], tf.float32, "recall_embedding")
+    ranker.blend.assign([0.7, 0.3])  # as fitted
     module = tf.Module()
     module.kept = ranker.variables
     module.logits = tf.function(

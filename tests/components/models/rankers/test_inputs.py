@@ -39,14 +39,8 @@ def test_an_empty_history_pools_to_zero(parts: RankerParts, requests: dict[str, 
 
 def test_only_what_is_asked_for_is_made(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
     inputs, batch = batch_of(parts, requests)
-    assert batch.recall_score is not None
-    assert batch.recall_score.shape == (3, 4)
+    assert batch.counters.shape == (3, 4, 3)
     assert inputs.weights == []
-
-
-def test_recall_may_not_be_asked(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
-    _, batch = batch_of(replace(parts, recall_vectors=None), requests)
-    assert batch.recall_score is None
 
 
 def test_hidden_ids_are_those_of_unknown_items(parts: RankerParts, requests: dict[str, tf.Tensor]) -> None:
