@@ -40,7 +40,8 @@ def true_lists(config: PipelineConfig, outputs: Outputs, simulation: Path) -> di
     """System → metric → value, of the ten items that each would have shown at a run's test moments.
 
     They are the first ten of those that were there at the moment, as a shop leaves out what is gone. ``TRUE_CLICKS`` is the
-    mean probability that the user, looking at one of them, clicks on it; the other metrics are those of any evaluation.
+    mean probability that the user, looking at one of the ten, clicks on it, 0 at a place that is left over; the other metrics
+    are those of any evaluation.
     """
     from components.evaluation.baselines import best_unseen, first_allowed
     from components.evaluation.funnel import Training, baseline_lists, ranking_means
