@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+LEAST = 1e-3  # of a weight: moments that gainsay both must not leave the candidates without any order
+
 
 def blend_weights(
     own: NDArray, recalled: NDArray, other: NDArray, there: NDArray[np.bool_], wanted: NDArray[np.integer]
@@ -12,7 +14,7 @@ def blend_weights(
     """The weights of a ranker's logits and of recall's scores, by moments that neither was trained on.
 
     In the conditional logit model (McFadden 1974) P(i) ∝ exp(a · own_i + b · recalled_i + other_i) among the candidates of a
-    moment, a, b ≥ 0 are those of maximum likelihood; a normal prior, with which each tells candidates apart by a logit of one
+    moment, a, b > 0 are those of maximum likelihood; a normal prior, with which each tells candidates apart by a logit of one
     on average, counts as much as one moment does.
 
     Args:
@@ -34,5 +36,5 @@ def blend_weights(
         value = np.mean(total - logits[line, wanted]) + np.sum((scaled - 1) ** 2) / (2 * len(wanted))
         return float(value), np.mean(expected - said[line, wanted], axis=0) + (scaled - 1) / len(wanted)
 
-    a, b = minimize(loss, np.ones(2), jac=True, method="L-BFGS-B", bounds=[(0, None)] * 2).x / spread
+    a, b = minimize(loss, np.ones(2), jac=True, method="L-BFGS-B", bounds=[(LEAST, None)] * 2).x / spread
     return float(a), float(b)

@@ -6,7 +6,6 @@ alone → the whole funnel: recall by exact search, ranking, the items in order;
 catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
 """
 
-import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +41,6 @@ MEASURED_SAMPLES, MEASURED_AT_ONCE = 1_500, 32
 OBSERVED_SAMPLES, OBSERVED_AT_ONCE = 50_000, 512
 RECOMMENDED = 100
 LOGITS = "logits"
-logger = logging.getLogger("winnow.training")
 
 
 def run_fn(fn_args: Any) -> None:
@@ -188,8 +186,8 @@ def _measure(
     moments = _held_out(context, recall).cache()
 
     def ndcg() -> dict[str, float]:
-        blend(model.ranker, moments, tasks)
-        return {METRICS["ndcg"]: ndcg_of(model, moments, tasks)}
+        weights = blend(model.ranker, moments, tasks)
+        return {METRICS["ndcg"]: ndcg_of(model, moments, tasks), **weights}
 
     return ndcg
 
@@ -211,23 +209,25 @@ def _held_out(context: TrainingContext, recall: Recall) -> tf.data.Dataset:
     return moments.batch(MEASURED_AT_ONCE).map(with_recall)
 
 
-def blend(ranker: Ranker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> None:
+def blend(ranker: Ranker, moments: tf.data.Dataset, tasks: tuple[Task, ...]) -> dict[str, float]:
     """Set how much the ranker's own logits and recall's scores count; not where recall is not asked, or has found nothing.
 
     What the score takes from tasks that are no choices counts as it does.
+
+    Returns:
+      what each counts; nothing where recall is not asked.
     """
     if ranker.blend is None:
-        return
+        return {}
     choice = np.array([task.kind == "choice" for task in tasks])
     share = sum(task.score_weight for task in tasks if task.kind == "choice")
     columns = [tuple(map(np.asarray, _apart(ranker, batch))) for batch in moments]
     logits, recalled, there, hit = (np.concatenate(each) for each in zip(*columns, strict=True))
     found = hit.any(axis=1)
-    if not found.any():
-        return
-    own, other = (np.asarray(combined_score(logits[found] * of, tasks)) for of in (choice, ~choice))
-    ranker.blend.assign(blend_weights(own, share * recalled[found], other, there[found], hit[found].argmax(axis=1)))
-    logger.info("the ranker's logits count %.2f, recall's scores %.2f", *ranker.blend.numpy())
+    if found.any():
+        own, other = (np.asarray(combined_score(logits[found] * of, tasks)) for of in (choice, ~choice))
+        ranker.blend.assign(blend_weights(own, share * recalled[found], other, there[found], hit[found].argmax(axis=1)))
+    return dict(zip(("ranker_weight", "recall_weight"), ranker.blend.numpy().tolist(), strict=True))
 
 
 @tf.function(reduce_retracing=True)

@@ -33,8 +33,13 @@ def test_each_is_in_units_of_its_own(scale: float) -> None:
 
 def test_who_says_the_opposite_is_not_heard() -> None:
     own, recalled, other, there, wanted = moments(1.0, 1.0)
-    assert blend_weights(own, -recalled, other, there, wanted)[1] == 0
-    assert blend_weights(-own, recalled, other, there, wanted)[0] == 0
+    assert 0 < blend_weights(own, -recalled, other, there, wanted)[1] < 0.01
+    assert 0 < blend_weights(-own, recalled, other, there, wanted)[0] < 0.01
+
+
+def test_moments_that_gainsay_both_leave_an_order() -> None:
+    own, recalled, other, there, wanted = moments(1.0, 1.0)
+    assert min(blend_weights(-own, -recalled, other, there, wanted)) > 0
 
 
 def test_a_few_moments_say_little() -> None:

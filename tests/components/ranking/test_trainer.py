@@ -106,8 +106,9 @@ def moments(count: int, found: float, seed: int = 4) -> tf.data.Dataset:
 def test_the_ranker_and_recall_count_as_they_tell_the_wanted_item() -> None:
     """In the units of one logit: the score doubles both. The task that is no part of the score has no say."""
     ranker = Apart()
-    blend(ranker, moments(8_000, found=0.7), CHOICES)  # type: ignore[arg-type]
+    told = blend(ranker, moments(8_000, found=0.7), CHOICES)  # type: ignore[arg-type]
     np.testing.assert_allclose(ranker.blend, [1.5, 0.5], rtol=0.1)
+    assert told == {"ranker_weight": float(ranker.blend[0]), "recall_weight": float(ranker.blend[1])}
 
 
 def test_where_recall_finds_nothing_both_count_as_before() -> None:
