@@ -54,8 +54,9 @@ def true_lists(config: PipelineConfig, outputs: Outputs, simulation: Path) -> di
     catalogue, depth = outputs["Ingest", "catalogue"], config.ranking.candidates
     queries = split_queries(config, "test", outputs["Samples", "examples"], outputs["Ingest", "event_log"], catalogue)
     index = outputs["IndexBuilder", "index"]
-    retrieval, ranker = (str(outputs[node, "model"] / "Format-Serving") for node in ("RetrievalTrainer", "RankingTrainer"))
-    made = FunnelParts(retrieval, ranker, str(index), depth).load().recommend(queries.examples, queries.seen, depth)
+    retrieval, ranking = (str(outputs[node, "model"]) for node in ("RetrievalTrainer", "RankingTrainer"))
+    parts = FunnelParts.of_artifacts(retrieval, ranking, str(index), depth)
+    made = parts.load().recommend(queries.examples, queries.seen, depth)
     vectors, _ = load_vectors(index)
     neighbours = Neighbours.load(outputs["ItemToItem", "neighbours"], len(vectors))
     training = Training.of(outputs["Samples", "features"], vectors)

@@ -350,11 +350,11 @@ def _told_apart(of_choice: Mapping[str, Mapping[str, Value]], own: Set[str]) -> 
 def figures(name: str, config: PipelineConfig, workdir: Path) -> Figures:
     """Of the latest run, what the benchmark shows of it; but for the release that was there before by chance."""
     benchmark, outputs = benchmark_of(name), LatestRun(workdir).outputs()
-    folder = outputs["FunnelEvaluator", "evaluation"]
     trained = {node: sum(read_history(outputs[node, "model_run"]).seconds) for node in TRAINERS}
     if TRUE_CLICKS in benchmark.metrics:
         return Figures(true_lists(config, outputs, SIMULATED), trained)
-    judged = benchmark.judged(json.loads((folder / "evaluation.json").read_text()))
+    evaluation = outputs["FunnelEvaluator", "evaluation"] / "evaluation.json"
+    judged = benchmark.judged(json.loads(evaluation.read_text()))
     return Figures({system: values for system, values in judged.items() if not system.startswith("last_release")}, trained)
 
 

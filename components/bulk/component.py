@@ -49,9 +49,7 @@ def BulkRecommender(  # noqa: N802  a component is named like a class
     table = pa.table({"user_id": pa.array([], pa.string())})
     if len(users):
         seen = seen_before(Path(event_log.uri), items, settings, users, moments)
-        parts = FunnelParts(
-            f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
-        )
+        parts = FunnelParts.of_artifacts(retrieval.uri, ranking.uri, index.uri, settings.ranking.candidates)
         with tempfile.TemporaryDirectory() as scratch:
             with raised_as_ours(), beam_pipeline as pipeline:
                 funnel_lists(pipeline, parts, requests, seen, settings.bulk.length, Path(scratch))

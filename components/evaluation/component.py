@@ -63,9 +63,7 @@ def FunnelEvaluator(  # noqa: N802  a component is named like a class
     settings = parse_config(config, origin="FunnelEvaluator")
     queries = split_queries(settings, "test", Path(examples.uri), Path(event_log.uri), Path(catalogue.uri))
     items = read_items(Path(catalogue.uri))
-    parts = FunnelParts(
-        f"{retrieval.uri}/Format-Serving", f"{ranking.uri}/Format-Serving", index.uri, settings.ranking.candidates
-    )
+    parts = FunnelParts.of_artifacts(retrieval.uri, ranking.uri, index.uri, settings.ranking.candidates)
     k = max(settings.evaluation.k)
     with tempfile.TemporaryDirectory() as scratch:
         with raised_as_ours(), beam_pipeline as pipeline:

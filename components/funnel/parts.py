@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from components.funnel.offline import OfflineFunnel
@@ -23,6 +23,11 @@ class FunnelParts:
     ranker: str
     index: str
     candidates: int
+
+    @classmethod
+    def of_artifacts(cls, retrieval: str, ranking: str, index: str, candidates: int) -> Self:
+        """Of a run: its artifacts' folders, where TFX keeps a model that is to be served in a folder of its own."""
+        return cls(f"{retrieval}/Format-Serving", f"{ranking}/Format-Serving", index, candidates)
 
     @lru_cache(maxsize=2)  # noqa: B019  a pipeline in one process asks for the candidate again and again, and loading takes seconds
     def load(self) -> "OfflineFunnel":

@@ -94,7 +94,7 @@ def generate(config: SyntheticConfig, output: Path, progress: Callable[[str], No
     """
     wanted = json.dumps(config.to_dict(), indent=2)
     if output.exists():
-        if _config_text(output) == wanted:
+        if config_text(output) == wanted:
             progress(f"{output}: the same simulation is there")
             return output
         raise DataError(f"{output}: found something there that is not this simulation; remove it or choose another folder")
@@ -130,6 +130,7 @@ def _write(config: SyntheticConfig, folder: Path, progress: Callable[[str], None
     pq.write_table(users_table(world), folder / "users.parquet")
 
 
-def _config_text(folder: Path) -> str | None:
+def config_text(folder: Path) -> str | None:
+    """Of the simulation in the folder, as ``SyntheticConfig.to_dict`` has given it; None where there is none."""
     file = folder / CONFIG_FILE
     return file.read_text() if file.is_file() else None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from components.datasets.synthetic.behaviour import EXAMINATION_PROB
 from components.datasets.synthetic.config import SyntheticConfig
-from components.datasets.synthetic.generate import CONFIG_FILE
+from components.datasets.synthetic.generate import config_text
 from components.datasets.synthetic.tables import ids
 from components.datasets.synthetic.users import DEVICES
 from components.datasets.synthetic.world import make_world, true_preference
@@ -81,10 +81,10 @@ def true_preferences(
     Raises:
       DataError: the folder holds no simulation, or an id is none of its.
     """
-    file = folder / CONFIG_FILE
-    if not file.is_file():
+    text = config_text(folder)
+    if text is None:
         raise DataError(f"{folder}: holds no simulation, which `winnow data synthetic` makes")
-    config = SyntheticConfig.from_dict(json.loads(file.read_text()))
+    config = SyntheticConfig.from_dict(json.loads(text))
     world = make_world(config)
     user = _numbers(folder, "u", user_ids, config.user_count)
     item = _numbers(folder, "i", item_ids, config.item_count)

@@ -116,7 +116,7 @@ def test_recall_counts_in_choices_alone_and_not_in_training(
 ) -> None:
     rows = tf.constant([[0, 1, 3], [2, 1, 0], [0, 1, 2]])
     assert ranker.blend is not None
-    own = ranker.own(requests, rows)
+    own = ranker.own({name: value for name, value in requests.items() if name != "recall_embedding"}, rows)
     ranker.blend.assign([2.0, 0.5])
     logits = ranker(requests, rows)
     ranker.blend.assign([1.0, 1.0])

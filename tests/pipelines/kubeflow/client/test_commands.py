@@ -86,13 +86,13 @@ def test_what_the_settings_say_of_runs_goes_with_a_run(
     (tmp_path / "kubeflow.yaml").write_text(yaml.safe_dump(settings))
     config = ["--config", str(ROOT / "infra/config/movielens-100k.yaml"), "--kubeflow", str(tmp_path / "kubeflow.yaml")]
     code, out, err = winnow(environment, "submit", *config, "--json")
-    assert code == 0, err
+    assert (code, [line.split()[0] for line in err.splitlines()]) == (0, ["Pipeline", "Run"])
     run = api.runs[json.loads(out)["run_id"]]
     assert (run.runtime_config.pipeline_root, run.service_account) == ("s3://elsewhere/root", "trainer")
 
     package = ["--package", str(tmp_path / "work" / "pipeline.yaml"), "--cron", "0 3 * * *"]
     code, out, err = winnow(environment, "schedule", *package, "--service-account", "other", "--json")
-    assert code == 0, err
+    assert (code, [line.split()[0] for line in err.splitlines()]) == (0, ["Pipeline", "Schedule"])
     [scheduled] = api.recurring.values()
     assert (scheduled.runtime_config.pipeline_root, scheduled.service_account) == ("s3://elsewhere/root", "other")
 
