@@ -30,7 +30,8 @@ from components.training.export import ModelExport, only
 from components.training.held_out import SEEN, held_out
 from components.training.inputs import training_batches
 from components.training.loop import Progress, train
-from components.training.recall import rank_of, without_rows
+from components.training.ranks import gain_at_10, rank_of
+from components.training.recall import without_rows
 from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature
 from components.training.tuning import Tuning, tuning_of
 
@@ -142,8 +143,7 @@ def measured(model: TwoTower, moments: tf.data.Dataset, item_count: int, candida
     """Recall among ``candidates`` and NDCG@10 of next items over the whole catalogue, without what the user had before."""
     vectors = of_rows(item_count, model.item_tower)
     ranks = np.concatenate([_ranks(model.query_tower, vectors, batch).numpy() for batch in moments])
-    gain = np.where(ranks < 10, 1 / np.log2(ranks + 2.0), 0.0)
-    return {f"recall_at_{candidates}": float((ranks < candidates).mean()), "ndcg_at_10": float(gain.mean())}
+    return {f"recall_at_{candidates}": float((ranks < candidates).mean()), "ndcg_at_10": float(gain_at_10(ranks).mean())}
 
 
 @tf.function(reduce_retracing=True)

@@ -62,16 +62,6 @@ class Recall:
         return tf.math.top_k(scores, k=min(count, self.count))
 
 
-def rank_of(wanted: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-    """float32 [batch], from 0: the place of a score, [batch], among ``scores`` [batch, n], of which it is one.
-
-    Of equal ones, the mean of their places: a model that finds all alike is not to look good. What is no number comes last.
-    """
-    above = tf.reduce_sum(tf.cast(~(scores <= wanted[:, tf.newaxis]), tf.float32), axis=1)
-    equal = tf.reduce_sum(tf.cast(scores == wanted[:, tf.newaxis], tf.float32), axis=1)
-    return above + tf.maximum(equal - 1, 0) / 2
-
-
 def without_rows(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
     """``scores`` [batch, n] with those of the rows ``excluded`` [batch, m] at the least possible; PAD and n are no rows."""
     known = (excluded != PAD) & (excluded < tf.shape(scores)[1])

@@ -46,10 +46,15 @@ class Ranker(keras.Model):
           features: those of ``Batch``; outside training, where recall is asked, also ``recall_embedding`` float32 [batch, dim].
           rows: int32 [batch, n]; the candidates.
         """
-        logits = self.own(features, rows, training)
-        if self.blend is not None and not training:
-            blended = self.blend[0] * logits + self.blend[1] * self.recalled(features, rows)[..., tf.newaxis]
-            logits = tf.where([task.kind == "choice" for task in self._parts.tasks], blended, logits)
+        own = self.own(features, rows, training)
+        return joint_logits(own, self._parts.tasks) if training else self.blended(own, self.recalled(features, rows))
+
+    def blended(self, own: tf.Tensor, recalled: tf.Tensor) -> tf.Tensor:
+        """Logits over all impressions, float32 [batch, n, num_tasks], of what ``own`` and ``recalled`` have given."""
+        logits = own
+        if self.blend is not None:
+            both = self.blend[0] * own + self.blend[1] * recalled[..., tf.newaxis]
+            logits = tf.where([task.kind == "choice" for task in self._parts.tasks], both, own)
         return joint_logits(logits, self._parts.tasks)
 
     def own(self, features: Features, rows: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -59,6 +64,8 @@ class Ranker(keras.Model):
         return like_before(self.heads(as_matrix(said), training=training), said)
 
     def recalled(self, features: Features, rows: tf.Tensor) -> tf.Tensor:
-        """Recall's scores, float32 [batch, n]."""
+        """Recall's scores, float32 [batch, n]; 0 where it is not asked."""
+        if self._parts.recall_vectors is None:
+            return tf.zeros(tf.shape(rows))
         vectors = self._parts.table.at(rows, self._parts.recall_vectors)
         return tf.einsum("bd,bnd->bn", features[names.RECALL_EMBEDDING], vectors)

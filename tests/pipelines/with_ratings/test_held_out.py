@@ -1,7 +1,6 @@
 """That trainings are stopped by what the funnel is judged by: the same moments, candidates and misses."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from components.features.seen import seen_before
 from components.funnel.parts import FunnelParts
-from components.ranking import trainer as ranking
+from components.ranking.moments import held_out_moments
 from components.retrieval import trainer as retrieval
 from components.schema import samples as names
 from components.schema.catalogue import read_items
@@ -71,35 +70,11 @@ def test_the_ranker_is_measured_on_what_the_funnel_would_rank(context: TrainingC
     by_moment = {key: set(row[row >= 0].tolist()) for key, row in zip(wanted, lists.recalled, strict=True)}
 
     found: list[set[int]] = []
-    for batch in ranking._held_out(context, Recall(context.inputs["retrieval"])).as_numpy_iterator():
+    for batch in held_out_moments(context, Recall(context.inputs["retrieval"])).as_numpy_iterator():
         found += [set(row[row >= 0].tolist()) for row in batch["recall_row"]]
     # The order of the moments is the training's own, so each is found by its list; 30 items less 10 are left for each.
     assert sorted(map(sorted, found)) == sorted(map(sorted, by_moment.values()))
     assert {len(rows) for rows in found} == {20}
-
-
-class Ranked:
-    """A model whose logits are set by hand: of the rows in ``order`` the first has the greatest."""
-
-    def __init__(self, order: list[int]) -> None:
-        self._scores = {row: -float(place) for place, row in enumerate(order)}
-
-    def __call__(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        rows = batch["candidate_row"].numpy()
-        return tf.constant([[[self._scores.get(int(row), 99.0)] for row in line] for line in rows])
-
-
-def test_a_miss_of_recall_counts_0_and_a_padded_place_is_no_rival(context: TrainingContext) -> None:
-    tf.config.run_functions_eagerly(True)
-    try:
-        tasks = ranking.ranking_tasks(context.config)[:1]
-        model: Any = Ranked([3, 1, 2])
-        # The wanted item second of three; one that recall has missed; first among padded places, which score 99.
-        batch = {"recall_row": tf.constant([[1, 2, 3], [1, 2, 3], [3, -1, -1]]), "item_row": tf.constant([1, 7, 3])}
-        ndcg = ranking.ndcg_of(model, [batch], tasks)
-    finally:
-        tf.config.run_functions_eagerly(False)
-    assert ndcg == pytest.approx((1 / np.log2(3) + 0 + 1) / 3)
 
 
 def test_recall_is_stopped_by_what_is_ranked(context: TrainingContext) -> None:
