@@ -89,6 +89,7 @@ def ask(registry: Registry, url: str, user_id: str | None, count: int, body_file
         recommended=[
             Shown(item, titles.get(item, item), float(score))
             for item, score in list(zip(answered["item_id"][0], answered["score"][0], strict=True))[:count]
+            if item  # the list may be longer than there are items left
         ],
         curl=f"curl -s --data @{shlex.quote(str(body_file))} {shown_url}{predict_path(MODEL, version)}",
     )

@@ -104,7 +104,7 @@ BASELINES = Baselines(Ials(64, 0.01, 1.0, 15), Bpr(64, 0.05, 0.01, 100), 1_000.0
 OF_ML_1M = Baselines(Ials(128, 10.0, 1.0, 15), Bpr(64, 0.01, 0.01, 100), 300.0)
 OF_BEAUTY = Baselines(Ials(256, 1.0, 40.0, 15), Bpr(64, 0.1, 0.05, 200), 100.0)
 OF_RANDOM_SPLIT = Baselines(Ials(32, 20.0, 2.0, 15), Bpr(64, 0.003, 0.05, 300), 300.0)
-OF_TIME_SPLIT = Baselines(Ials(32, 10.0, 1.0, 15), Bpr(64, 0.002, 0.02, 600), 200.0)
+OF_TIME_SPLIT = Baselines(Ials(32, 10.0, 1.0, 15), None, 200.0)
 BARS_AUC: Mapping[str, float] = {"DCN-v2": 0.8812, "DIN": 0.8860, "BST": 0.8864, "DIEN": 0.8888}
 BARS = "BARS (Zhu et al. 2022), AmazonElectronics: other data, of which the order of the models is to be compared alone"
 NEW_ITEMS = (
@@ -268,6 +268,11 @@ def _convert_once(benchmark: Benchmark, data: Path | None, made: Path, progress:
     """Events and items in the folder ``made``, of files in the papers' form."""
     if (made / sequences.EVENTS_FILE).exists():
         return
+    if made.exists() and any(made.iterdir()):
+        raise ConfigError(
+            f"{made}: found files in the folder of dataset.events.path, wanted one that holds nothing else, to be made from "
+            f"--data: events.path such as events/{sequences.EVENTS_FILE}"
+        )
     found = sorted(data.glob(str(benchmark.sequences))) if data else []
     if len(found) != 1:
         held = f" with {', '.join(path.name for path in found)}" if found else ""

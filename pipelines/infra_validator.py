@@ -73,13 +73,17 @@ def _ask(server: EmbeddedServer, client: ModelClient, inputs: dict[str, list[Any
         latency_ms = (time.perf_counter() - started) * 1000
         asked.append({"name": name, "ok": not problem, "detail": problem or detail, "latency_ms": latency_ms})
 
-    unseen = {**inputs, EXCLUDED: inputs[names.HISTORY_ITEM]}
-    started = time.perf_counter()
-    listed = rest_predict(server.rest_url, "ranker", unseen, "recommend")["item_id"][0]
-    note("REST ranker recommend", started, _list_problem(listed), f"{len(listed)} items")
-    started = time.perf_counter()
-    recalled = rest_predict(server.rest_url, "retrieval", unseen, "recommend")["item_id"][0]
-    note("REST retrieval recommend", started, _list_problem(recalled), f"{len(recalled)} items")
+    last = inputs[names.HISTORY_ITEM][0][:1]
+
+    def recommended(model: str) -> list[str]:
+        started = time.perf_counter()
+        listed = rest_predict(server.rest_url, model, {**inputs, EXCLUDED: [last]}, "recommend")["item_id"][0]
+        items = [item for item in listed if item]  # the list may be longer than there are items left
+        note(f"REST {model} recommend", started, _list_problem(items, last), f"{len(items)} items")
+        return items
+
+    recommended("ranker")
+    recalled = recommended("retrieval")
     started = time.perf_counter()
     arrays = {name: _array(values) for name, values in inputs.items()}
     scores = client.predict("ranker", {**arrays, names.ITEM_ID: _array([recalled])})["score"]
@@ -89,9 +93,11 @@ def _ask(server: EmbeddedServer, client: ModelClient, inputs: dict[str, list[Any
     return asked
 
 
-def _list_problem(items: list[str]) -> str:
+def _list_problem(items: list[str], excluded: list[str]) -> str:
     if not items:
         return "an empty list"
+    if set(excluded) & set(items):
+        return "a list with an item that was to be left out"
     return "" if len(set(items)) == len(items) else "a list with an item twice"
 
 

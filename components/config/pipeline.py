@@ -192,7 +192,7 @@ class EvaluationConfig(Settings):
         "could be clicked on, and popular items were shown most",
     )
     min_ratio_to_previous: float = Field(default=0.98, ge=0, description="of the last release's metric")
-    min_auc: float = Field(default=0.5, ge=0, le=1, description="of the first task, on the test split")
+    min_auc: float = Field(default=0.5, ge=0, le=1, description="of each task whose outcomes were observed, on the test split")
     slices: tuple[str, ...] = Field(default=(), description="features whose values get their own metrics")
 
 

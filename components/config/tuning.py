@@ -13,9 +13,12 @@ TRIALS_FILE = "trials.json"  # of a search's results: what was tried
 SECTIONS = ("retrieval", "ranking")
 # Keys that are no matter of search, with why.
 UNTUNABLE = {
+    "calibration": "the metric that trials are judged by does not change with it",
+    "calibration_slice": "the metric that trials are judged by does not change with it",
     "candidates": "what is served reads it too",
     "distribute": "it changes where a model is trained, not which",
     "seed": "a lucky one would be found",
+    "stop_on": "values of one metric would be held against those of another",
 }
 
 

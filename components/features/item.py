@@ -4,7 +4,7 @@ They change with the batch tier, once a UTC day, and hold what was known at the 
 used in training (the row of the sample's day) and in serving (the last row), so both see equally old counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,10 @@ class ItemDays:
         np.add.at(daily, (counts.column("day").to_numpy() - first + 1, index), counts.column("event_count").to_numpy())
         created = items.column("created_ms").to_numpy() / MS_PER_DAY
         return cls(int(first), np.cumsum(daily, axis=0, dtype=np.float32), created.astype(np.float32))
+
+    def of_no_day(self, total: NDArray[np.integer]) -> "ItemDays":
+        """The same at every moment: ``total`` [num_items] events of each item, none of them lately."""
+        return replace(self, total=total[np.newaxis].astype(np.float32))
 
     def row(self, timestamp_ms: NDArray[np.int64]) -> NDArray[np.int32]:
         """int32 [n]; the row of ``total`` that is known at each moment, the last one for moments after the log's end."""

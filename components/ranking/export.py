@@ -2,8 +2,9 @@
 
 Signatures: ``serving_default`` a request and N item ids → ``score`` and each task's prediction, [batch, N];
 ``rank_recalled`` the same for who has asked recall's query tower already, and gives its vector too; ``recommend`` a request
-alone → the whole funnel: recall by exact search, ranking, the items in order; ``rank_examples`` serialized samples and
-catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction, for TFMA.
+alone → the whole funnel: recall by exact search, ranking, the items in order, and "" where there are no more;
+``rank_examples`` serialized samples and catalogue rows → ``score``; ``evaluate`` serialized samples → each task's prediction,
+for TFMA.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from components.models.calibration import SlicedCalibration
-from components.models.items import ItemTable
+from components.models.items import PAD, ItemTable
 from components.models.multi_task import MultiTaskRanker
 from components.models.replicas import copies
 from components.models.tasks import Task, combined_score, predictions
@@ -42,7 +43,6 @@ class RankingExport(ModelExport):
         self._recall: Callable[[], Recall] = lambda: recall
         self._tasks = tasks
         self._calibrations, self._sliced_by = calibrations, sliced_by(context.config)
-        self._ids = tf.constant([*context.item_facts.ids, ""])
         self._candidates = min(context.config.ranking.candidates, table.count)
         self._spec = self.spec_of([*context.query_keys(), names.TIMESTAMP])
         self.recalled = tf.TensorSpec([None, recall.dim], tf.float32, names.RECALL_EMBEDDING)
@@ -74,11 +74,11 @@ class RankingExport(ModelExport):
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
         features = self._with_recall(self.request_features(inputs))
-        rows = self._recall().best_rows(features[names.RECALL_EMBEDDING], excluded, self._candidates)
-        logits = self._logits(features, rows)
-        best, place = tf.math.top_k(combined_score(logits, self._tasks), k=min(RECOMMENDED, self._candidates))
-        ordered = tf.gather(rows, place, batch_dims=1)
-        return {"item_id": tf.gather(self._ids, ordered), "score": best}
+        rows = self._recall().recalled_rows(features[names.RECALL_EMBEDDING], excluded, self._candidates)
+        scores = combined_score(self._logits(features, rows), self._tasks)
+        scores = tf.where(rows == PAD, scores.dtype.min, scores)
+        best, place = tf.math.top_k(scores, k=min(RECOMMENDED, self._candidates))
+        return {"item_id": self.ids_of(tf.gather(rows, place, batch_dims=1)), "score": best}
 
     def rank_examples(self, examples: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = self._logits(self._with_recall(self.sample_features(examples)), rows)

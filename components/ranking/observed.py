@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from components.config import PipelineConfig
+from components.errors import DataError
 from components.models.calibration import SlicedCalibration, fit_sliced
 from components.models.multi_task import MultiTaskRanker
 from components.models.tasks import Task
@@ -15,13 +16,22 @@ LOGITS = "logits"
 
 
 def auc_of(model: MultiTaskRanker, samples: tf.data.Dataset, tasks: tuple[Task, ...], task: str) -> float:
-    """Of the samples that observed the task; NaN where all came to the same. AUC = U / (n₊ n₋) (Mann and Whitney 1947)."""
+    """Of the samples that observed the task; NaN where the model says no numbers. AUC = U / (n₊ n₋) (Mann and Whitney 1947).
+
+    Raises:
+      DataError: all came to the same.
+    """
     label, weight = names.LABEL_PREFIX + task, names.WEIGHT_PREFIX + task
     columns = _with_logits(model, samples, [label, weight])
     logits = columns[LOGITS][:, [each.name for each in tasks].index(task)]
     observed, positive = columns[weight] > 0, columns[label] > 0
     above, below = logits[observed & positive], logits[observed & ~positive]
-    if not (len(above) and len(below)) or np.isnan(logits).any():
+    if not (len(above) and len(below)):
+        raise DataError(
+            f"all {observed.sum()} samples of the validation split that observed task {task!r} came to the same, so that no "
+            "AUC can be told; see samples.split in the config, or stop ranking on ndcg"
+        )
+    if np.isnan(logits).any():
         return np.nan
     return float(mannwhitneyu(above, below, method="asymptotic").statistic / len(above) / len(below))
 

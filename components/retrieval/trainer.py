@@ -2,7 +2,7 @@
 
 Signatures: ``serving_default`` a request → ``embedding``; ``embed_examples`` the same from serialized samples; ``item`` an item
 with its features → ``embedding``; ``recommend`` a request and the ids to leave out → ``item_id`` and ``score`` of the
-best items by exact search.
+best items by exact search, and "" where there are no more.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import PipelineConfig
-from components.models.items import ItemTable, of_rows
+from components.models.items import PAD, ItemTable, of_rows
 from components.models.losses import LOSSES
 from components.models.recurrent import Recurrent
 from components.models.self_attention import SelfAttention
@@ -181,7 +181,7 @@ class RetrievalExport(ModelExport):
         excluded = self._rows(inputs.pop(EXCLUDED))
         scores = tf.matmul(self.query(inputs)["embedding"], self.vectors[:-1], transpose_b=True)
         best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(RECOMMENDED, self._table.count))
-        return {"item_id": tf.gather(self.item_ids, rows), "score": best}
+        return {"item_id": self.ids_of(tf.where(best > best.dtype.min, rows, PAD)), "score": best}
 
 
 def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:

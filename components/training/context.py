@@ -129,7 +129,9 @@ class TrainingContext:
         return query_slots(self.config, self.facts.types, self.transform)
 
     def item_days(self) -> ItemDays:
-        return ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], self.facts.types)
+        """Where events are split at random, those of training alone, without days: on any day lie some that are tested."""
+        days = ItemDays.load(self.inputs["event_log"], self.inputs["catalogue"], self.facts.types)
+        return days.of_no_day(self._item_counts) if self.config.samples.split.kind == "random" else days
 
     def query_keys(self) -> list[str]:
         """What the models read of a request, after ``rows``."""

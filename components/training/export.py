@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import tensorflow as tf
 
 from components.models.features import Features
+from components.models.items import PAD
 from components.training.context import TrainingContext, with_rows
 from components.training.signature import query_signature, to_samples_form
 from components.training.transform_graph import TransformGraph
@@ -25,6 +26,7 @@ class ModelExport(tf.Module):
         self._raw_spec = context.transform.raw_feature_spec()
         self._transform = TransformGraph(context.transform)
         self._rows = context.item_rows
+        self._ids = tf.constant([*context.item_facts.ids, ""])
         # Traced once, and called by every signature.
         self._request_graph = tf.function(self._of_request, input_signature=[query_signature(self._config, self._types)])
         self._sample_graph = tf.function(self._of_samples, input_signature=[tf.TensorSpec([None], tf.string, "examples")])
@@ -45,6 +47,10 @@ class ModelExport(tf.Module):
     def item_features(self, inputs: dict[str, tf.Tensor]) -> Features:
         """What the models read of raw items."""
         return self._of_request(inputs)
+
+    def ids_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """string, the shape of ``rows``: the id of each item, "" for ``PAD``."""
+        return tf.gather(self._ids, tf.where(rows == PAD, tf.size(self._ids) - 1, rows))
 
     def _of_request(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return with_rows(self._rows, self._transform(to_samples_form(inputs, self._config, self._types)))

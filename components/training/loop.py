@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
-from components.errors import ArtifactError, DataError
+from components.errors import ArtifactError, ConfigError, DataError
 from components.training.checkpoints import Arrays, Checkpoint, CheckpointFile
 from components.training.distribution import chiefs, chiefs_arrays
 from components.training.inputs import part_of
@@ -82,6 +82,7 @@ def train(
 
     Raises:
       DataError: there is not one batch.
+      ConfigError: ``metric`` was no number after any epoch.
     """
     strategy = model.distribute_strategy
     with strategy.scope():
@@ -107,6 +108,11 @@ def train(
             _log(logs, epoch, progress)
             if strategy.extended.should_checkpoint:
                 checkpoint.write(_checkpoint(model, progress))
+        if math.isnan(progress.curves[metric][progress.best_epoch]):
+            raise ConfigError(
+                f"{metric} came to no number after any of {progress.epochs} epochs: the training diverged; wanted a lower "
+                "learning_rate"
+            )
         model.set_weights(progress.best_weights)
     record = {
         "metric": metric,

@@ -8,7 +8,6 @@ ORDER is a JSON file: ``job``, the function that trains, by module and name; ``o
 import importlib
 import json
 import logging
-import math
 import os
 import sys
 import tempfile
@@ -60,10 +59,7 @@ def run(job: Job, context: TrainingContext, section: str, values: Mapping[str, A
         except (ConfigError, tf.errors.ResourceExhaustedError) as error:
             raise ImpossibleError(str(error)) from error
     trial.checkpoint.remove()
-    reached = progress.curves[progress.metric][progress.best_epoch]
-    if math.isnan(reached):
-        raise ImpossibleError(f"{progress.metric} came to no number after any of {progress.epochs} epochs")
-    return Outcome(reached, progress.best_epoch + 1, progress.epochs)
+    return Outcome(progress.curves[progress.metric][progress.best_epoch], progress.best_epoch + 1, progress.epochs)
 
 
 def context_of(arguments: Mapping[str, Any], node: str, section: str) -> TrainingContext:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import parse_config
+from components.errors import DataError
 from components.models.tasks import Task
 from components.ranking.observed import auc_of, calibrations_of
 from tests.pipelines.conftest import shop_config
@@ -43,9 +44,13 @@ def test_auc_is_of_the_pairs_in_order() -> None:
     assert made == pytest.approx(4.5 / 6)
 
 
-@pytest.mark.parametrize(("logit", "label"), [([1, 2], [1, 1]), ([1, math.nan], [1, 0])])
-def test_an_auc_that_cannot_be_told_is_nan(logit: list[float], label: list[float]) -> None:
-    assert math.isnan(auc_of(Told(), samples(logit, label), TASKS, "click"))
+def test_the_auc_of_a_model_that_says_no_number_is_none() -> None:
+    assert math.isnan(auc_of(Told(), samples([1, math.nan], [1, 0]), TASKS, "click"))
+
+
+def test_samples_that_all_came_to_the_same_have_no_auc() -> None:
+    with pytest.raises(DataError, match="all 2 samples of the validation split that observed task 'click' came to the same"):
+        auc_of(Told(), samples([1, 2, 3], [1, 1, 0], [1, 1, 0]), TASKS, "click")
 
 
 def test_each_device_is_calibrated_for_itself() -> None:

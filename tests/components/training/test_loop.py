@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config.pipeline import TrainingConfig
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.training.checkpoints import CheckpointFile
 from components.training.loop import HISTORY_FILE, train
 
@@ -90,6 +90,11 @@ def test_the_rate_falls_along_a_cosine(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_no_number_is_never_the_best(tmp_path: Path) -> None:
     assert run(tmp_path, [0.3, np.nan, np.nan, 0.9], epochs=4, patience=2) == (1, [1, 2, 3])
+
+
+def test_a_training_that_never_comes_to_a_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="recall came to no number after any of 2 epochs: the training diverged"):
+        run(tmp_path, [np.nan, np.nan, np.nan], epochs=2, patience=2)
 
 
 def test_fewer_samples_than_a_batch_are_told(tmp_path: Path) -> None:
