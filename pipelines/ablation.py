@@ -20,7 +20,7 @@ from components.features.seen import PAD, padded
 from components.funnel.parts import FunnelParts
 from components.push.registry import Registry
 from pipelines.past_runs import LatestRun
-from serving.gateway.recall import WITHOUT_MODELS, Known, recall
+from serving.gateway.recall import Known, recall
 from serving.gateway.release import Release
 from serving.gateway.rerank.chain import Step, steps
 from serving.gateway.rerank.ranked import Context, Ranked
@@ -139,5 +139,5 @@ class _Offline:
 def _without_each(quotas: dict[str, int]) -> Iterator[tuple[str, dict[str, int]]]:
     for source in quotas:
         rest = {name: quota for name, quota in quotas.items() if name != source}
-        if WITHOUT_MODELS & set(rest):  # without any of these the settings would be refused
+        if rest:
             yield source, rest

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,10 @@ def _benchmarked(name: str, data: Path | None, seeds: int, workdir: Path, consol
         for variant, each in of_variants(name, settings):
             path = place / "figures" / f"{variant or 'run'}.json"
             kept = kept_figures(path, each)
-            if kept is None:
+            if kept is not None:
+                day = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+                progress(f"seed {seed}{variant and f', {variant}'}: figures kept from {day}; without {path} it is run again")
+            else:
                 run_and_report(each, place, None, True, console, log)
                 kept = figures(name, each, place)
                 keep_figures(path, each, kept)

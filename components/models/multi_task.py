@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.models.draws import drawing
+from components.models.items import PAD
 from components.models.replicas import total as total_of_replicas
 from components.models.tasks import Task
 
@@ -37,17 +38,18 @@ class MultiTaskRanker(keras.Model):
         Args:
           logits: float32 [batch, n, num_tasks].
           inputs: ``label_<task>`` and ``weight_<task>`` float32 [batch], of the first candidate; for ``choice`` tasks
-            ``returned`` float32 [batch], 1 where recall returned it.
+            ``candidate_row`` int32 [batch, n], ``PAD`` where there is none, and ``returned`` float32 [batch], 1 where recall
+            returned the first.
         """
         losses = {}
         for place, task in enumerate(self._tasks):
             of_task, label = logits[..., place], inputs[f"label_{task.name}"]
             weight = inputs[f"weight_{task.name}"]
             if task.kind == "choice":
-                # Candidates that repeat the first are accidental hits and no negatives.
+                # Candidates that repeat the first are accidental hits and no negatives; nor are places where there is none.
                 rows = inputs["candidate_row"]
-                again = tf.concat([tf.zeros_like(rows[:, :1], bool), rows[:, 1:] == rows[:, :1]], axis=1)
-                masked = tf.where(again, of_task.dtype.min, of_task)
+                none = (rows[:, 1:] == rows[:, :1]) | (rows[:, 1:] == PAD)
+                masked = tf.where(tf.pad(none, [[0, 0], [1, 0]]), of_task.dtype.min, of_task)
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows[:, 0]), masked)
                 weight *= label * inputs["returned"]
             elif task.kind == "binary":

@@ -74,7 +74,7 @@ class RankingExport(ModelExport):
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
         features = self._with_recall(self.request_features(inputs))
-        rows = self._recall().recalled_rows(features[names.RECALL_EMBEDDING], excluded, self._candidates)
+        rows = self._recall().best_rows(features[names.RECALL_EMBEDDING], excluded, self._candidates)
         scores = combined_score(self._logits(features, rows), self._tasks)
         scores = tf.where(rows == PAD, scores.dtype.min, scores)
         best, place = tf.math.top_k(scores, k=min(RECOMMENDED, self._candidates))

@@ -53,7 +53,8 @@ def with_candidates(batch: dict[str, tf.Tensor], negatives: int, seed: tf.Tensor
     """Adds ``candidate_row`` [batch, n]: the sample's item, then some of what recall returns, drawn anew each epoch.
 
     The negatives are uniform among recall's candidates, so a positive that recall did not return would be told from them
-    by being unlike all that recall returns: it loses its weight in the tasks that compare it with them.
+    by being unlike all that recall returns: it loses its weight in the tasks that compare it with them. Where recall returns
+    fewer than its list is long, draws of the places that are left over are ``PAD``.
     """
     item = batch["item_row"][:, tf.newaxis]
     if "recall_row" not in batch:

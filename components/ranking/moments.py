@@ -24,7 +24,7 @@ def held_out_moments(context: TrainingContext, recall: Recall) -> tf.data.Datase
 
     def with_recall(block: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         embedding = recall.embed(block)
-        rows = recall.recalled_rows(embedding, block.pop(SEEN), context.config.ranking.candidates)
+        rows = recall.best_rows(embedding, block.pop(SEEN), context.config.ranking.candidates)
         return {**block, names.RECALL_EMBEDDING: embedding, "recall_row": rows}
 
     moments = held_out(context, [*context.query_keys(), names.TIMESTAMP, "item_row"], MEASURED_SAMPLES)

@@ -40,26 +40,16 @@ class Recall:
         return self._saved.embed({name: features[name] for name in keys})
 
     def best_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None) -> tf.Tensor:
-        """int32 [batch, min(count, n)]; the rows of the best items, then those ``excluded`` int32 [batch, m].
+        """int32 [batch, min(count, n)]; the rows of the best items without those ``excluded`` int32 [batch, m], then ``PAD``.
 
         Args:
-          among: bool [n]; the others count as excluded; None: all.
+          among: bool [n]; the others are left out too; None: all.
         """
-        return self._best(embedding, excluded, count, among)[1]
-
-    def recalled_rows(self, embedding: tf.Tensor, excluded: tf.Tensor, count: int) -> tf.Tensor:
-        """The same, with ``PAD`` where there are no others than those excluded: what the funnel would rank."""
-        scores, rows = self._best(embedding, excluded, count)
-        return tf.where(scores > scores.dtype.min, rows, PAD)
-
-    def _best(
-        self, embedding: tf.Tensor, excluded: tf.Tensor, count: int, among: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
         scores = tf.matmul(embedding, self._vectors, transpose_b=True)
         if among is not None:
             scores = tf.where(among, scores, scores.dtype.min)
-        scores = without_rows(scores, excluded)
-        return tf.math.top_k(scores, k=min(count, self.count))
+        best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(count, self.count))
+        return tf.where(best > best.dtype.min, rows, PAD)
 
 
 def without_rows(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:

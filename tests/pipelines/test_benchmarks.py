@@ -102,6 +102,15 @@ def test_data_that_could_be_either_of_two(tmp_path: Path) -> None:
         prepare(str(file), given, print)
 
 
+def test_data_are_written_into_no_folder_that_holds_others(tmp_path: Path) -> None:
+    file = tmp_path / "toys.yaml"
+    file.write_text(OWN.replace("made/", ""))
+    (tmp_path / "toys.txt").write_text(SEQUENCES)
+    with pytest.raises(ConfigError, match=r"found files in the folder of dataset\.events\.path, wanted one that holds"):
+        prepare(str(file), tmp_path, print)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["toys.txt", "toys.yaml"]
+
+
 @pytest.mark.parametrize("name", [name for name, benchmark in BENCHMARKS.items() if benchmark.sequences])
 def test_data_that_are_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "infra").symlink_to(Path.cwd() / "infra")

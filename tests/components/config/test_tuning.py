@@ -58,6 +58,14 @@ def test_choices_are_numbers_or_json() -> None:
         ({"ranking": {"learning_rate": {}}}, "wanted either choices, or min and max"),
         ({"ranking": {"candidates": {"choices": [1, 2]}}}, "ranking.candidates: cannot be searched for: what is served"),
         ({"ranking": {"seed": {"choices": [1, 2]}}}, "ranking.seed: cannot be searched for: a lucky one would be found"),
+        (
+            {"ranking": {"stop_on": {"choices": ["ndcg", "auc"]}}},
+            "ranking.stop_on: cannot be searched for: values of",
+        ),
+        (
+            {"ranking": {"calibration": {"choices": ["platt", "none"]}}},
+            "ranking.calibration: cannot be searched for: the",
+        ),
         ({"ranking": {"model.hiden": {"choices": [1, 2]}}}, "tuning.ranking.model.hiden: ranking cannot have 1: "),
         ({"ranking": {"model": {"choices": ["dim", "din"]}}}, "tuning.ranking.model: ranking cannot have 'dim': "),
         (

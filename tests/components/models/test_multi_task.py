@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from components.models.items import PAD
 from components.models.multi_task import MultiTaskRanker
 from components.models.tasks import Task
 
@@ -45,6 +46,12 @@ def test_choice_leaves_repeats_of_the_first_out() -> None:
     logits = np.log([[2, 1, 5]])[..., None]
     made = losses((BUY,), logits, candidate_row=[[7, 7, 9]], label_buy=[1], weight_buy=[1], returned=[1])
     assert made["loss_buy"] == pytest.approx(math.log(7 / 2))
+
+
+def test_choice_leaves_places_without_a_candidate_out() -> None:
+    logits = np.log([[2, 1, 5]])[..., None]
+    made = losses((BUY,), logits, candidate_row=[[7, 8, PAD]], label_buy=[1], weight_buy=[1], returned=[1])
+    assert made["loss_buy"] == pytest.approx(math.log(3 / 2))
 
 
 @pytest.mark.parametrize(

@@ -40,5 +40,5 @@ def test_the_best_rows_are_of_those_that_may_be(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recall.best_rows(vectors, had, 3), [[1, 3, 0], [0, 3, 2]])
     among = tf.constant([True, False, True, True])
     np.testing.assert_array_equal(recall.best_rows(vectors, had, 2, among), [[3, 0], [0, 3]])
-    # Where too few are left, the others follow.
-    np.testing.assert_array_equal(recall.best_rows(vectors, had, 4, among)[1], [0, 3, 2, 1])
+    # Where too few are left, none follow.
+    np.testing.assert_array_equal(recall.best_rows(vectors, had, 4, among), [[3, 0, PAD, PAD], [0, 3, 2, PAD]])

@@ -23,7 +23,8 @@ def test_recall_by_the_towers_alone_gives_what_the_evaluation_of_the_run_gave(ra
     found = ablated(ratings.folder, settings, "test", 10_000, silent)
     assert found["moments"] == judged["query_count"]
     assert found["systems"][WHOLE]["ndcg@10"] == pytest.approx(judged["metrics"]["funnel"]["ndcg@10"], abs=1e-6)
-    assert [*found["systems"]] == [WHOLE, "without two_tower"]  # the other must stay
+    assert [*found["systems"]] == [WHOLE, "without two_tower", "without popular"]
+    assert found["systems"]["without popular"] == found["systems"][WHOLE]  # of which there were none
 
 
 def test_every_source_and_step_is_left_out_once(ratings: Any) -> None:

@@ -12,6 +12,7 @@ from components.ranking.moments import held_out_moments
 from components.retrieval import trainer as retrieval
 from components.schema import samples as names
 from components.schema.catalogue import read_items
+from components.schema.features import read_interactions
 from components.training.context import TrainingContext
 from components.training.exported import read_examples
 from components.training.held_out import SEEN, held_out
@@ -84,3 +85,13 @@ def test_recall_is_stopped_by_what_is_ranked(context: TrainingContext) -> None:
     assert retrieval.stop_metric(config, 7) == "ndcg_at_10"  # all are ranked: recall is 1 whatever is learnt
     towers = config.retrieval.model_copy(update={"stop_on": "ndcg"})
     assert retrieval.stop_metric(config.model_copy(update={"retrieval": towers}), 30) == "ndcg_at_10"
+
+
+def test_counts_of_a_random_split_are_those_of_training(ratings: Workdir, tmp_path: Path) -> None:
+    """On whatever day a request comes: of the days of the log some hold what is tested."""
+    config = ratings_config()
+    config["samples"]["split"] = {"kind": "random"}
+    days = ranking_context(ratings, config, tmp_path).item_days()
+    trained = read_interactions(ratings.artifact("Samples", "features")).column("item_index").to_numpy()
+    np.testing.assert_array_equal(days.total, [np.bincount(trained, minlength=days.total.shape[1])])
+    assert days.row(np.array([0, 1 << 50])).tolist() == [0, 0]
