@@ -78,8 +78,9 @@ class MixedSoftmax:
 class FullSoftmax:
     """Told from all trained items but those excluded for the user, for up to some 100,000 items.
 
-    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the user's history left out where recall leaves it out. (Else
-    most of what is learnt of a long history is not to return it.)
+    −Σ_i w_i log softmax_j(q_i · v_j)[i] / Σ_i w_i, with j ≠ i of the sample's history left out where recall leaves out what
+    was had. (Else most of what is learnt of a long history is not to return it. To leave out what lies before the history too
+    made no difference: ``infra/decisions/0015``.)
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:

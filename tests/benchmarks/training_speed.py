@@ -25,7 +25,12 @@ from components.config.rankers import RANKERS
 ROOT = Path(__file__).resolve().parents[2]
 MOVIELENS = ROOT / "infra" / "config" / "movielens-100k.yaml"
 CORES, EPOCHS = 2, 4
-TOWERS = ("pooled", "self_attention", "gru")
+TOWERS: dict[str, dict[str, str]] = {
+    "pooled_full": {"query_tower": "pooled", "loss": "full"},
+    "pooled_in_batch": {"query_tower": "pooled", "loss": "in_batch"},
+    "self_attention_full": {"query_tower": "self_attention", "loss": "full"},
+    "gru_full": {"query_tower": "gru", "loss": "full"},
+}
 TUTORIAL = ("tfrs_tutorial", "tfrs_tutorial_without_metrics")
 NAMES = (*TOWERS, *RANKERS, *TUTORIAL)
 Seconds = list[float]
@@ -95,7 +100,7 @@ def _trained(name: str, workdir: Path) -> tuple[int, Seconds]:
     outputs = latest_outputs(workdir)
     section = "retrieval" if name in TOWERS else "ranking"
     chosen: dict[str, Any] = {"epochs": EPOCHS, "patience": EPOCHS}
-    chosen |= {"query_tower": name} if name in TOWERS else {"model": name}
+    chosen |= TOWERS.get(name, {"model": name})
     config = load_config(MOVIELENS)
     document = config.model_dump(mode="json")
     document[section] |= chosen
@@ -120,7 +125,8 @@ def _trained(name: str, workdir: Path) -> tuple[int, Seconds]:
         context = TrainingContext.of(arguments, name, section)
         fit: Callable[..., Any] = retrieval.fit if section == "retrieval" else ranking.fit
         fitted = fit(context, tf.distribute.get_strategy())
-    if name in ("self_attention", "gru"):  # an epoch teaches each of the positives once, whatever the windows that they lie in
+    if section == "retrieval" and context.config.retrieval.query_tower != "pooled":
+        # An epoch teaches each of the positives once, whatever the windows that they lie in.
         return read_interactions(context.inputs["features"]).num_rows, fitted.progress.seconds
     steps = int(fitted.model.optimizer.iterations) // fitted.progress.epochs
     return steps * getattr(context.config, section).batch_size, fitted.progress.seconds
