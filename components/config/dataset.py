@@ -1,5 +1,6 @@
 """What a user's own data is: files, columns, features, tasks."""
 
+import keyword
 import re
 from datetime import date
 from enum import StrEnum
@@ -15,6 +16,7 @@ EventType = Annotated[str, StringConstraints(min_length=1, max_length=256)]  # a
 MomentUnit = Literal["s", "ms", "us", "ns", "iso8601"]
 # What the samples themselves are made of (components.schema.samples); a feature of the same name would take its place.
 RESERVED_NAMES = frozenset({"user_id", "item_id", "timestamp_ms", "user_idle_s", "window", "position", "propensity"})
+KEYWORDS = frozenset(keyword.kwlist)  # of Python, by which TensorFlow names no input of a model
 RESERVED_PREFIXES = ("history_", "context_", "user_count_", "label_", "weight_", "negative_")
 THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
 
@@ -168,6 +170,11 @@ class DatasetConfig(Settings):
     def _names_are_free(self) -> Self:
         for table, features in (("items", self.item_features), ("users", self.user_features)):
             for name in features:
+                if name in KEYWORDS:
+                    raise ValueError(
+                        f"{table}.features.{name}: is a word of Python, as which TensorFlow takes no input of a model; give "
+                        "the feature another name (its column may keep it)"
+                    )
                 if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIXES):
                     raise ValueError(
                         f"{table}.features.{name}: this name is taken by the samples' own columns "

@@ -58,7 +58,7 @@ class RequestForm:
         made |= {
             CONTEXT_PREFIX + name: np.array([context.get(name, "")], object) for name in self.config.dataset.events.context
         }
-        made |= {names.COUNT_PREFIX + name: values.event_counts[:, code] for code, name in enumerate(self.types)}
+        made |= {name: values.event_counts[:, code] for code, name in enumerate(names.count_names(self.types))}
         for name, feature in self.config.dataset.user_features.items():
             made[name] = _user_feature(profile.get(name), feature.kind, moment_ms)
         return {name: made[name] for name in names.query_features(self.config, self.types)}

@@ -283,8 +283,8 @@ class UserGroup:
         for name in self._config.dataset.events.context:
             column = self._events.column(CONTEXT_PREFIX + name).take(pa.array(context_row)).combine_chunks()
             columns[CONTEXT_PREFIX + name] = _single(column.fill_null(""))
-        for code, name in enumerate(self._plan.types):
-            columns[names.COUNT_PREFIX + name] = _single(pa.array(values.event_counts[:, code]))
+        for code, name in enumerate(names.count_names(self._plan.types)):
+            columns[name] = _single(pa.array(values.event_counts[:, code]))
         return columns | self._history(values, moment, without)
 
     def _as_samples(self, columns: dict[str, pa.Array]) -> pa.RecordBatch:
@@ -377,8 +377,8 @@ class UserGroup:
             "type": pa.ListArray.from_arrays(starts, pa.array(self.type[rows])),
             "seen_item_id": self._seen(),
         }
-        for code, name in enumerate(self._plan.types):
-            columns[names.COUNT_PREFIX + name] = pa.array(values.event_counts[:, code])
+        for code, name in enumerate(names.count_names(self._plan.types)):
+            columns[name] = pa.array(values.event_counts[:, code])
         return pa.table(columns)
 
     def _seen(self) -> pa.ListArray:

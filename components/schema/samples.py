@@ -1,14 +1,17 @@
 """The samples: one tf.Example per labelled moment, raw features, in gzip TFRecords.
 
-Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_*`` and ``context_*`` what is known
-of the request; ``label_<task>`` and ``weight_<task>``, the weight 0 where the task was not observed; ``negative_*``
-lists of drawn negatives. Where negatives are drawn, the label of a task that only asks whether the event happened is a
-list: 1 for the item, then 0 for each negative. ``propensity`` is the probability with which the item was
-shown, 1 where the log does not say it. ``window`` says what a model of sequences learns from a sample, so that it learns
-each of a user's positives in training once: a list, 1 first where it learns the item, then 1 for each place of the history
-whose item it learns as what came next there; of most samples 0 alone. User and item features keep their configured names.
+Names by prefix: ``history_*`` lists of the same length, most recent first; ``user_count_*`` how many events of a type the
+user had; ``user_*`` and ``context_*`` what else is known of the request; ``label_<task>`` and ``weight_<task>``, the weight 0
+where the task was not observed; ``negative_*`` lists of drawn negatives. Where negatives are drawn, the label of a task that
+only asks whether the event happened is a list: 1 for the item, then 0 for each negative. ``propensity`` is the probability
+with which the item was shown, 1 where the log does not say it. ``window`` says what a model of sequences learns from a sample,
+so that it learns each of a user's positives in training once: a list, 1 first where it learns the item, then 1 for each place
+of the history whose item it learns as what came next there; of most samples 0 alone. User and item features keep their
+configured names.
 """
 
+import re
+import zlib
 from collections.abc import Iterable
 
 from components.config import PipelineConfig
@@ -35,6 +38,21 @@ def history_types(config: PipelineConfig, seen_types: Iterable[str]) -> tuple[st
     return tuple(sorted(set(seen_types) - {config.samples.impressions}))
 
 
+def count_names(types: tuple[str, ...]) -> tuple[str, ...]:
+    """The features that count a user's events of each of ``types``, which are as the data spell them.
+
+    TensorFlow names inputs of models by Latin letters, digits and underscores alone: others become one underscore. A type of
+    which nothing is left, or the same as of one before it, is told by a number of its own.
+    """
+    made: list[str] = []
+    for kind in types:
+        plain = re.sub(r"[^A-Za-z0-9]+", "_", kind).strip("_") if re.search(r"[^A-Za-z0-9_]", kind) else kind
+        name = COUNT_PREFIX + plain
+        taken = not plain.strip("_") or name in made or (plain != kind and plain in types)
+        made.append(f"{COUNT_PREFIX}{zlib.crc32(kind.encode()):08x}" if taken else name)
+    return tuple(made)
+
+
 def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tuple[str, bool]]:
     """Every feature of a sample: name → (``string``, ``float`` or ``int64``; whether it is exactly one value)."""
     spec: dict[str, tuple[str, bool]] = {USER_ID: ("string", True), TIMESTAMP: ("int64", True)}
@@ -42,7 +60,7 @@ def feature_spec(config: PipelineConfig, types: tuple[str, ...]) -> dict[str, tu
     spec |= {CONTEXT_PREFIX + name: ("int64", True) for name in config.dataset.context}
     spec |= {CONTEXT_PREFIX + name: ("string", True) for name in config.dataset.events.context}
     spec |= {HISTORY_ITEM: ("string", False), HISTORY_AGE: ("float", False), HISTORY_VALUE: ("float", False)}
-    spec |= {COUNT_PREFIX + name: ("float", True) for name in types}
+    spec |= dict.fromkeys(count_names(types), ("float", True))
     spec |= {USER_IDLE: ("float", True), ITEM_ID: ("string", True)}
     spec |= {name: _kind(feature) for name, feature in config.dataset.item_features.items()}
     for name in config.dataset.tasks:

@@ -43,7 +43,7 @@ def query_slots(config: PipelineConfig, types: tuple[str, ...], transform: tft.T
     slots = [slot(name, feature.kind, transform) for name, feature in config.dataset.user_features.items()]
     slots += [Slot(CONTEXT_PREFIX + name, "category", CALENDAR_SIZE[name]) for name in config.dataset.context]
     slots += [slot(CONTEXT_PREFIX + name, FeatureKind.CATEGORICAL, transform) for name in config.dataset.events.context]
-    slots += [Slot(names.COUNT_PREFIX + name, "number") for name in types]
+    slots += [Slot(name, "number") for name in names.count_names(types)]
     return (*slots, Slot(names.USER_IDLE, "category", AGE_BUCKETS))
 
 

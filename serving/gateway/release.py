@@ -21,7 +21,7 @@ from components.push.registry import Registry
 from components.schema.catalogue import read_items, read_users
 from components.schema.events import MS_PER_DAY
 from components.schema.features import SnapshotFacts, read_interactions, read_user_states
-from components.schema.samples import COUNT_PREFIX
+from components.schema.samples import count_names
 from serving.gateway.filters import CatalogueFilter, ItemFilter
 from serving.gateway.keyed_rows import KeyedRows
 from serving.gateway.segments import Segments
@@ -147,7 +147,7 @@ class Release:
         if kept is None:
             return None
         types = _listed(kept["type"], np.int16)
-        total = np.array([kept[COUNT_PREFIX + name].as_py() for name in self.form.types], np.int64)
+        total = np.array([kept[name].as_py() for name in count_names(self.form.types)], np.int64)
         state = UserState(
             item_id=_listed(kept["item_id"], object),
             timestamp_ms=_listed(kept["timestamp_ms"], np.int64),

@@ -260,6 +260,12 @@ def test_a_feature_cannot_take_the_name_of_a_sample_s_own_column(name: str) -> N
     assert "give the feature another one (its column may keep it)" in message
 
 
+def test_a_feature_is_not_named_by_a_word_of_python() -> None:
+    features = {"class": {"column": "class", "kind": "categorical"}}
+    message = refusal(changed("dataset.items", {"path": "i", "id": "i", "features": features}))
+    assert "dataset: items.features.class: is a word of Python, as which TensorFlow takes no input of a model" in message
+
+
 def test_item_and_user_features_have_different_names() -> None:
     raw = minimal()
     for table in ("items", "users"):

@@ -233,9 +233,9 @@ def test_recbole_files_of_an_unknown_extension(tmp_path: Path) -> None:
     assert {name: feature.kind for name, feature in config.dataset.item_features.items()} == {
         "title_words": FeatureKind.TEXT,
         "release_year": FeatureKind.NUMBER,
-        "class": FeatureKind.MULTI_VALUED,
+        "item_class": FeatureKind.MULTI_VALUED,  # a word of Python is no name
     }
-    assert config.dataset.item_features["class"].separator == " "
+    assert config.dataset.item_features["item_class"].separator == " "
     # Zip codes are no numbers, and differ from user to user here.
     assert {name: feature.kind for name, feature in config.dataset.user_features.items()} == {
         "age": FeatureKind.NUMBER,
@@ -246,12 +246,14 @@ def test_recbole_files_of_an_unknown_extension(tmp_path: Path) -> None:
 def test_feature_names_stay_clear_of_each_other_and_of_the_samples(tmp_path: Path) -> None:
     events = text(tmp_path / "e.csv", "user,item,time\n" + "".join(f"u{n},i{n},{1_600_000_000 + n}\n" for n in range(3)))
     rows = "".join(f"{{}}{n},{'ab'[n % 2]},{'cd'[n % 2]}\n" for n in range(3))
-    items = text(tmp_path / "i.csv", "item,position,region\n" + rows.replace("{}", "i"))
+    classes = "".join(f"i{n},{'ab'[n % 2]},{'cd'[n % 2]},{'ef'[n % 2]}\n" for n in range(3))
+    items = text(tmp_path / "i.csv", "item,position,region,Class\n" + classes)
     users = text(tmp_path / "u.csv", "user,history_kind,region\n" + rows.replace("{}", "u"))
     config = written(tmp_path, events, items, users)
     assert {name: each.column for name, each in config.dataset.item_features.items()} == {
         "item_position": "position",
         "region": "region",
+        "item_class": "Class",
     }
     assert {name: each.column for name, each in config.dataset.user_features.items()} == {
         "user_history_kind": "history_kind",

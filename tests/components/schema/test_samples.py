@@ -1,6 +1,7 @@
 """The samples' contract: names, types, and the schema that their statistics are held to."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -115,3 +116,14 @@ def test_drift_is_looked_for_in_categories_only(features: dict[str, schema_pb2.F
     watched = {name for name, feature in features.items() if feature.HasField("drift_comparator")}
     assert watched == {"plan", "brand", "context_device"}
     assert features["plan"].drift_comparator.infinity_norm.threshold == 0.5
+
+
+def test_counts_are_named_by_letters_and_digits_and_each_by_its_own() -> None:
+    """Of types as data spell them; those that are plain keep their names, whatever others are there."""
+    types = ("add to cart", "add-to-cart", "add_to_bag", "add to bag", "Buy", "buy", "купить", "смотреть", "_")
+    made = names.count_names(types)
+    assert made[0] == "user_count_add_to_cart"
+    assert (made[2], made[4], made[5]) == ("user_count_add_to_bag", "user_count_Buy", "user_count_buy")
+    assert all(re.fullmatch(r"user_count_\w+", name, re.ASCII) for name in made)
+    assert len(set(made)) == len(types)
+    assert names.count_names(types[6:7]) == made[6:7]

@@ -1,6 +1,7 @@
 """Training and serving must see the same features: samples as trainers parse them, requests as servers are sent them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,3 +92,13 @@ def test_signatures(small_shop: Any) -> None:
     assert {name: spec.shape.rank for name, spec in item.items()} == {
         "item_id": 1, "colour": 1, "price": 1, "tags": 2, "listed": 1,
     }  # fmt: skip
+
+
+def test_a_saved_model_names_its_inputs_as_requests_do(small_shop: Any, tmp_path: Path) -> None:
+    """Whatever the types of events are called: TensorFlow would change other names, or refuse them."""
+    signature = query_signature(small_shop.config, ("add to cart", "add-to-cart", "купить"))
+    sizes = tf.function(lambda inputs: {name: tf.shape(value)[:1] for name, value in inputs.items()})
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": sizes.get_concrete_function(signature)})
+    served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    assert served.structured_input_signature[1].keys() == signature.keys()
