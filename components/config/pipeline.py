@@ -96,6 +96,9 @@ READ_WITH = {
 }
 
 
+FULL_UP_TO = 10_000  # items; an epoch of full takes three times as long as one of in_batch at 1,700 of them
+
+
 class RetrievalConfig(TrainingConfig):
     query_tower: Literal["pooled", "self_attention", "gru"] = Field(
         default="pooled",
@@ -104,7 +107,8 @@ class RetrievalConfig(TrainingConfig):
     loss: Literal["in_batch", "mixed", "full", "sampled", "gbce", "off_policy"] | None = Field(
         default=None,
         description="what the next item is told from: the batch, the batch and some drawn, all, some drawn; gbce: from each of "
-        "some drawn on its own; off_policy: as full, for what the list was shown with; default: in_batch, full for sequences",
+        "some drawn on its own; off_policy: as full, for what the list was shown with; default: full, but "
+        "in_batch for pooled where there are more than 10,000 items",
     )
     loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is mixed, sampled or gbce")
     loss_hardest: int | None = Field(
@@ -125,9 +129,9 @@ class RetrievalConfig(TrainingConfig):
         "(ranking.candidates), or NDCG@10 of recall alone",
     )
 
-    @property
-    def loss_of_tower(self) -> str:
-        return self.loss or ("in_batch" if self.query_tower == "pooled" else "full")
+    def loss_of(self, item_count: int) -> str:
+        """What is named, or else what measured best (``infra/decisions/0015``), as long as its time bears the catalogue."""
+        return self.loss or ("in_batch" if self.query_tower == "pooled" and item_count > FULL_UP_TO else "full")
 
     @model_validator(mode="after")
     def _tower_and_loss_agree(self) -> Self:
@@ -137,7 +141,7 @@ class RetrievalConfig(TrainingConfig):
                 raise ValueError(f"loss: found {self.loss}, wanted full, sampled or gbce: a batch of sequences holds {reason}")
             if self.query_tower == "self_attention" and self.embedding_dim % self.heads:
                 raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
-        chosen = {"loss": self.loss_of_tower, "query_tower": self.query_tower}
+        chosen = {"loss": self.loss or "left to default", "query_tower": self.query_tower}
         for key, (choice, readers) in READ_WITH.items():
             if getattr(self, key) != type(self).model_fields[key].default and chosen[choice] not in readers:
                 raise ValueError(f"{key}: found it with {choice} {chosen[choice]}, wanted {' or '.join(readers)}")

@@ -96,7 +96,7 @@ def two_tower(context: TrainingContext, table: ItemTable) -> TwoTower:
     settings = context.config.retrieval
     dim, hidden, dropout = settings.embedding_dim, settings.hidden, settings.dropout
     items = ItemTower(table, dim, hidden, settings.id_dropout, dropout)
-    loss = LOSSES[settings.loss_of_tower](items, context.item_frequency, settings)
+    loss = LOSSES[settings.loss_of(table.count)](items, context.item_frequency, settings)
     made = partial(TwoTower, seed=settings.seed, exclude_seen=context.config.evaluation.exclude_seen)
     if settings.query_tower == "pooled":
         return made(PooledTower(items, context.query_slots, dim, hidden, dropout), items, loss)

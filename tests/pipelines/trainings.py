@@ -22,7 +22,7 @@ INPUTS = {
 }  # fmt: skip
 RECALL = {"retrieval": ("RetrievalTrainer", "model"), "index": ("IndexBuilder", "index")}
 EXACT: dict[str, dict[str, Any]] = {
-    "retrieval": {"dropout": 0.0, "id_dropout": 0.0},
+    "retrieval": {"dropout": 0.0, "id_dropout": 0.0, "loss": "in_batch"},
     "ranking": {"model": {**SMALL_MODELS["ranking"]["model"], "dropout": 0.0}, "id_dropout": 0.0},
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config import FeatureKind, FileFormat, PipelineConfig, load_config, parse_config
+from components.config import FeatureKind, FileFormat, PipelineConfig, RetrievalConfig, load_config, parse_config
 from components.errors import ConfigError
 from components.features.item import NAMES
 from components.schema import samples as names
@@ -180,7 +180,7 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
          "@: loss: found mixed, wanted full, sampled or gbce: a batch of sequences holds too many items"),
         ("retrieval", {"query_tower": "self_attention", "loss": "off_policy"}, "a batch of sequences holds no propensities"),
         ("retrieval", {"query_tower": "self_attention", "heads": 3}, "@: heads: found 3, wanted a divisor of embedding_dim 64"),
-        ("retrieval", {"loss_hardest": 5}, "@: loss_hardest: found it with loss in_batch, wanted mixed or sampled"),
+        ("retrieval", {"loss_hardest": 5}, "@: loss_hardest: found it with loss left to default, wanted mixed or"),
         ("retrieval", {"loss": "full", "loss_negatives": 50}, "@: loss_negatives: found it with loss full, wanted mixed or"),
         ("retrieval", {"query_tower": "gru", "heads": 4}, "@: heads: found it with query_tower gru, wanted self_attention"),
         ("retrieval", {"hidden": [64, 0]}, "@.hidden.1: found 0, input should be greater than 0"),
@@ -264,6 +264,20 @@ def test_a_feature_is_not_named_by_a_word_of_python() -> None:
     features = {"class": {"column": "class", "kind": "categorical"}}
     message = refusal(changed("dataset.items", {"path": "i", "id": "i", "features": features}))
     assert "dataset: items.features.class: is a word of Python, as which TensorFlow takes no input of a model" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "item_count", "loss"),
+    [
+        ({}, 10_000, "full"),
+        ({}, 10_001, "in_batch"),
+        ({"query_tower": "gru"}, 10_001, "full"),
+        ({"loss": "mixed"}, 50, "mixed"),
+        ({"loss": "full"}, 50_000, "full"),
+    ],
+)
+def test_the_loss_is_that_which_is_named_or_one_by_the_catalogue(settings: Any, item_count: int, loss: str) -> None:
+    assert RetrievalConfig.model_validate(settings).loss_of(item_count) == loss
 
 
 def test_item_and_user_features_have_different_names() -> None:
