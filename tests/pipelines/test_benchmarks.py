@@ -153,7 +153,8 @@ def test_each_ranker_is_run_with_its_own_settings(prepared: PipelineConfig) -> N
 def test_each_loss_is_run_with_all_else_as_it_is() -> None:
     config = load_config(CONFIGS / "synthetic-1m.yaml")
     configs = dict(of_variants("lists-synthetic", config))
-    assert {name: each.retrieval.loss for name, each in configs.items()} == {"in_batch": "in_batch", "off_policy": "off_policy"}
+    assert {name: each.retrieval.loss for name, each in configs.items()} == {name: name for name in configs}
+    assert [*configs] == ["in_batch", "full", "off_policy"]
     for each in configs.values():
         assert each.model_copy(update={"retrieval": config.retrieval}) == config
 
