@@ -56,7 +56,11 @@ def guess_tasks(parts: dict[str, Column]) -> TaskGuess:
     if rating is None or not rating.binary:
         tasks.append(Task("interact", "{}", "that the event happened at all"))
     if rating is not None:
-        tasks.append(Task("like", f'{{when: "value >= {rating.bound:g}"}}', rating.why))
+        good, why = f'when: "value >= {rating.bound:g}"', rating.why
+        if tasks:
+            good += ", score_weight: 0.0"
+            why += "; predicted, but with a score_weight lists are in the order of both tasks"
+        tasks.append(Task("like", f"{{{good}}}", why))
     elif "value" in parts:
         tasks.append(Task("value", "{kind: regression}", "the value itself", possible=True))
     if len(outcomes) > 1:

@@ -76,6 +76,7 @@ def test_ratings_get_a_threshold(tmp_path: Path) -> None:
     assert config.dataset.tasks["interact"].threshold is None
     # Levels 1 to 5: three quarters of the way from 1 to 5 is 4.
     assert config.dataset.tasks["like"].threshold == (">=", 4.0)
+    assert [task.score_weight for task in config.dataset.tasks.values()] == [1, 0]  # what recall learns orders the lists
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,7 @@ def test_a_label_of_zero_and_one_is_the_only_task(tmp_path: Path) -> None:
     assert config.dataset.events.delimiter == "\t"
     assert list(config.dataset.tasks) == ["like"]
     assert config.dataset.tasks["like"].threshold == (">=", 1.0)
+    assert config.dataset.tasks["like"].score_weight == 1
     assert config.dataset.events.context["device"].column == "device"
 
 
