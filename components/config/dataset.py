@@ -21,6 +21,11 @@ RESERVED_PREFIXES = ("history_", "context_", "user_count_", "label_", "weight_",
 THRESHOLD = re.compile(r"^value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)$")
 
 
+def may_name_feature(name: str) -> bool:
+    """Whether neither the samples nor TensorFlow keep a feature from having the name."""
+    return name not in RESERVED_NAMES | KEYWORDS and not name.startswith(RESERVED_PREFIXES)
+
+
 class FileFormat(StrEnum):
     CSV = "csv"
     PARQUET = "parquet"

@@ -96,7 +96,7 @@ READ_WITH = {
 }
 
 
-FULL_UP_TO = 10_000  # items; an epoch of full takes three times as long as one of in_batch at 1,700 of them
+FULL_UP_TO = 10_000  # items: full scores each of them for each sample
 
 
 class RetrievalConfig(TrainingConfig):
@@ -108,7 +108,7 @@ class RetrievalConfig(TrainingConfig):
         default=None,
         description="what the next item is told from: the batch, the batch and some drawn, all, some drawn; gbce: from each of "
         "some drawn on its own; off_policy: as full, for what the list was shown with; default: full, but "
-        "in_batch for pooled where there are more than 10,000 items",
+        f"in_batch for pooled where there are more than {FULL_UP_TO:,} items",
     )
     loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is mixed, sampled or gbce")
     loss_hardest: int | None = Field(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from components.config import FeatureKind, FileFormat, parse_config
-from components.config.dataset import KEYWORDS, RESERVED_NAMES, RESERVED_PREFIXES
+from components.config.dataset import may_name_feature
 from components.errors import DataError
 from components.ingest import guess_words as known
 from components.ingest.columns import as_id
@@ -152,10 +152,10 @@ def _write_table(lines: YamlLines, table: Sample, part: str, id_column: Column, 
 def _free_name(name: str, part: str, taken: set[str]) -> str:
     """The name, or one like it where it is taken by the samples or by another feature."""
     free = name
-    if name in RESERVED_NAMES | KEYWORDS or name.startswith(RESERVED_PREFIXES) or name in taken:
+    if name in taken or not may_name_feature(name):
         free = f"{part}_{name}"
     number = 2
-    while free in taken or free in RESERVED_NAMES or free.startswith(RESERVED_PREFIXES):
+    while free in taken or not may_name_feature(free):
         free, number = f"{part}_feature_{number}", number + 1
     taken.add(free)
     return free

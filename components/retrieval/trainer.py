@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.config import PipelineConfig
-from components.models.items import PAD, ItemTable, of_rows
+from components.models.items import ItemTable, of_rows
 from components.models.losses import LOSSES
 from components.models.recurrent import Recurrent
 from components.models.self_attention import SelfAttention
@@ -31,7 +31,7 @@ from components.training.held_out import SEEN, held_out
 from components.training.inputs import training_batches
 from components.training.loop import Progress, train
 from components.training.ranks import gain_at_10, rank_of
-from components.training.recall import without_rows
+from components.training.recall import best_without, without_rows
 from components.training.signature import EXCLUDED, item_signature, query_signature, recommend_signature
 from components.training.tuning import Tuning, tuning_of
 
@@ -180,8 +180,8 @@ class RetrievalExport(ModelExport):
         inputs = dict(inputs)
         excluded = self._rows(inputs.pop(EXCLUDED))
         scores = tf.matmul(self.query(inputs)["embedding"], self.vectors[:-1], transpose_b=True)
-        best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(RECOMMENDED, self._table.count))
-        return {"item_id": self.ids_of(tf.where(best > best.dtype.min, rows, PAD)), "score": best}
+        best, rows = best_without(scores, excluded, RECOMMENDED)
+        return {"item_id": self.ids_of(rows), "score": best}
 
 
 def save(model: TwoTower, table: ItemTable, context: TrainingContext) -> None:

@@ -13,6 +13,7 @@ configured names.
 import re
 import zlib
 from collections.abc import Iterable
+from functools import cache
 
 from components.config import PipelineConfig
 from components.config.dataset import FeatureColumn, FeatureKind
@@ -38,6 +39,7 @@ def history_types(config: PipelineConfig, seen_types: Iterable[str]) -> tuple[st
     return tuple(sorted(set(seen_types) - {config.samples.impressions}))
 
 
+@cache
 def count_names(types: tuple[str, ...]) -> tuple[str, ...]:
     """The features that count a user's events of each of ``types``, which are as the data spell them.
 

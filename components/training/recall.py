@@ -48,8 +48,17 @@ class Recall:
         scores = tf.matmul(embedding, self._vectors, transpose_b=True)
         if among is not None:
             scores = tf.where(among, scores, scores.dtype.min)
-        best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(count, self.count))
-        return tf.where(best > best.dtype.min, rows, PAD)
+        return best_without(scores, excluded, count)[1]
+
+
+def best_without(scores: tf.Tensor, excluded: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The best of ``scores`` [batch, n] but for the rows ``excluded`` int32 [batch, m], in order.
+
+    Returns:
+      their scores and int32 rows, [batch, min(count, n)]; ``PAD`` where there are no more.
+    """
+    best, rows = tf.math.top_k(without_rows(scores, excluded), k=min(count, scores.shape[1]))
+    return best, tf.where(best > best.dtype.min, rows, PAD)
 
 
 def without_rows(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:

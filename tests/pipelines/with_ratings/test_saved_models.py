@@ -1,5 +1,6 @@
 """What saved models answer when they are asked as TensorFlow Serving is: by their signatures."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.config import PipelineConfig, parse_config
+from components.config import parse_config
 from components.retrieval.trainer import train_and_save
 from components.schema.catalogue import read_items
 from components.schema.features import REQUESTS_FOLDER, SnapshotFacts
@@ -54,7 +55,7 @@ def test_what_is_to_be_left_out_is_not_recommended(ratings: Workdir, context: Tr
 def with_towers(context: TrainingContext, folder: Path, **settings: Any) -> TrainingContext:
     raw = ratings_config()
     raw["retrieval"] |= settings
-    config: PipelineConfig = parse_config(str(raw).replace("'", '"'), origin="test")
+    config = parse_config(json.dumps(raw), origin="test")
     return replace(context, config=config, node="RetrievalTrainer", model_folder=folder / "model", run_folder=folder / "run")
 
 
