@@ -4,10 +4,8 @@ import argparse
 import json
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from components.errors import WinnowError
-from serving.child_process import when_stdin_closes
+from serving.ending import Ending, ending_by_order
 from serving.log_writer.group import WriterGroup
 from serving.log_writer.online_log import OnlineLog
 from serving.log_writer.settings import LogWriterSettings
@@ -40,20 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrong = error.errors()[0]
         parser.error("".join(f"--{key}: " for key in wrong["loc"]) + wrong["msg"])
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    if flags.stop_when_stdin_closes:
-        when_stdin_closes(ending.set)
     try:
-        _write(flags, settings, ending)
+        _write(flags, settings, ending_by_order(flags.stop_when_stdin_closes))
     except WinnowError as error:
         print(f"log writer: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def _write(flags: argparse.Namespace, settings: LogWriterSettings, ending: threading.Event) -> None:
+def _write(flags: argparse.Namespace, settings: LogWriterSettings, ending: Ending) -> None:
     with closing(WriterGroup(with_password(flags.store_url, os.environ), flags.consumer)) as group:
         writer = LogWriter(group, OnlineLog(flags.workdir / FOLDER, RECENT_COUNT), settings)
         print(json.dumps({"pid": os.getpid()}), flush=True)

@@ -1,10 +1,10 @@
 """Gather entries of the stream, write them to the log, and only then acknowledge them."""
 
 import logging
-import threading
 import time
 
 from components.errors import ServingError
+from serving.ending import Ending
 from serving.log_writer.group import Delivered, WriterGroup
 from serving.log_writer.online_log import OnlineLog
 from serving.log_writer.settings import LogWriterSettings
@@ -31,7 +31,7 @@ class LogWriter:
         self._gathered_since_s = self._claimed_at_s = self._trimmed_at_s = time.monotonic()
         self.written_count = self.rejected_count = self.repeated_count = self.lost_count = 0
 
-    def run(self, ending: threading.Event) -> None:
+    def run(self, ending: Ending) -> None:
         """Go on until ``ending`` is set, through whatever the store and the disk do; then write what is gathered.
 
         Raises:

@@ -5,13 +5,11 @@ import gc
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from components.errors import ServingError
-from serving.child_process import when_stdin_closes
+from serving.ending import ending_by_order
 from serving.model_server.batching_parameters import BatchingParameters, read_batching_parameters
 from serving.model_server.flags import parser
 from serving.model_server.lean_tensorflow import enter_lean_tensorflow
@@ -42,11 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(flags: argparse.Namespace) -> int:
     """How many requests were still unanswered when the grace period was over."""
-    stop_wanted = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop_wanted.set())
-    if flags.stop_when_stdin_closes:
-        when_stdin_closes(stop_wanted.set)
+    ending = ending_by_order(flags.stop_when_stdin_closes)
     models = _models(flags)
     check_base_paths(models)
     prometheus_path = None if flags.monitoring_config_file is None else read_prometheus_path(flags.monitoring_config_file)
@@ -106,7 +100,7 @@ def _serve(flags: argparse.Namespace) -> int:
         gc.freeze()  # TensorFlow's objects stay for good; the collector would hold up requests for 0.1 s at a time over them
         ports = {"grpc_port": server.grpc_port, "rest_api_port": server.rest_port, "pid": os.getpid()}
         print(json.dumps(ports), flush=True)
-        stop_wanted.wait()
+        ending.wait()
     except BaseException:
         server.stop()
         raise

