@@ -27,6 +27,7 @@ from components.item_to_item.neighbours import Neighbours
 from components.schema.features import read_interactions
 
 HEADLINE = "ndcg@10"
+CHANCE = "random"
 HISTORY_EDGES, ITEM_EDGES = (0, 1, 6, 21), (0, 1, 6)
 MIN_SLICE_QUERIES = 50
 HEAD_SHARE = 0.2
@@ -67,7 +68,7 @@ def baseline_lists(
     return {
         "item_to_item": baselines.recommend_item_to_item(neighbours, recent, queries.seen, counts, k),
         "popularity": baselines.recommend_popular(counts, queries.seen, k),
-        "random": baselines.recommend_random(len(counts), queries.seen, k, SEED),
+        CHANCE: baselines.recommend_random(len(counts), queries.seen, k, SEED),
     }
 
 
@@ -82,6 +83,8 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     ks = config.evaluation.k
     counts = training.counts
     per_query = {name: metrics.ranking_metrics(ranked, queries.wanted, ks) for name, ranked in lists.items()}
+    if CHANCE in lists:  # of a few moments one draw says little
+        per_query[CHANCE] = metrics.chance_metrics(queries.wanted, queries.seen, len(counts), ks)
     trial = next(iter(lists))
     of_item = _by_item(queries.wanted, counts)
     edges = {"history": HISTORY_EDGES, ITEM_INTERACTIONS: ITEM_EDGES}

@@ -49,18 +49,23 @@ def judge(ranked: NDArray[np.int32], relevant: NDArray[np.int32]) -> Judged:
     """Mark the places that hold a relevant item; shapes as in the module's docstring."""
     if len(ranked) != len(relevant):
         raise ValueError(f"got {len(ranked)} ranked lists and {len(relevant)} rows of relevant items; wanted as many")
-    relevant = np.sort(relevant, axis=1)
-    distinct = relevant >= 0
-    distinct[:, 1:] &= relevant[:, 1:] != relevant[:, :-1]
+    relevant = _distinct(relevant)
     hits = np.zeros(ranked.shape, bool)
     if ranked.shape[1]:
         for column in range(relevant.shape[1]):
-            rows = np.flatnonzero(distinct[:, column])
+            rows = np.flatnonzero(relevant[:, column] >= 0)
             same = ranked[rows] == relevant[rows, column, None]
             place = same.argmax(axis=1)
             found = same[np.arange(len(rows)), place]
             hits[rows[found], place[found]] = True
-    return Judged(hits, distinct.sum(axis=1))
+    return Judged(hits, (relevant >= 0).sum(axis=1))
+
+
+def _distinct(rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Each row's values once, and -1 for the others."""
+    rows = np.sort(rows, axis=1)
+    rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = -1
+    return rows
 
 
 def recall(judged: Judged, k: int) -> Floats:
@@ -108,6 +113,40 @@ def ranking_metrics(ranked: NDArray[np.int32], relevant: NDArray[np.int32], ks: 
     """Every ranking metric at every k: ``{"recall@10": float64 [num_queries], ...}``."""
     judged = judge(ranked, relevant)
     return {f"{name}@{k}": metric(judged, k) for k in ks for name, metric in RANKING_METRICS.items()}
+
+
+def chance_metrics(
+    relevant: NDArray[np.int32], seen: NDArray[np.int32], num_items: int, ks: Sequence[int]
+) -> dict[str, Floats]:
+    """What ``ranking_metrics`` come to on average over all orders of the items that a query has not seen.
+
+    With m of the n unseen items relevant, each place holds one of them with probability m / n, and place r the first of them
+    with probability m / (n - r + 1) · prod_{j < r} (n - m - j + 1) / (n - j + 1), places from 1.
+
+    Args:
+      relevant: as everywhere here; seen: int32 [num_queries, max_seen], padded with -1.
+    """
+    seen, relevant = _distinct(seen), _distinct(relevant)
+    relevant_count = (relevant >= 0).sum(axis=1)
+    findable = (relevant >= 0) & (relevant < num_items)
+    for column in range(relevant.shape[1]):
+        findable[:, column] &= (relevant[:, column, None] != seen).all(axis=1)
+    n, m = num_items - (seen >= 0).sum(axis=1, keepdims=True), findable.sum(axis=1, keepdims=True)
+    place = np.arange(1, max(ks) + 1)
+    one = np.where(place <= n, m / np.maximum(n, 1), 0.0)
+    passed = np.maximum(n - m - place + 1, 0) / np.maximum(n - place + 1, 1)
+    not_before = np.hstack([np.ones((len(n), 1)), np.cumprod(passed, axis=1)[:, :-1]])
+    first = np.where(place <= n, not_before * m / np.maximum(n - place + 1, 1), 0.0)
+    discount = 1 / np.log2(place + 1)
+    ideal = np.cumsum(discount)
+    found: dict[str, Floats] = {}
+    for k in ks:
+        found[f"recall@{k}"] = one[:, :k].sum(axis=1) / np.maximum(relevant_count, 1)
+        found[f"precision@{k}"] = one[:, :k].sum(axis=1) / k
+        found[f"hit_rate@{k}"] = first[:, :k].sum(axis=1)
+        found[f"ndcg@{k}"] = one[:, :k] @ discount[:k] / ideal[np.clip(relevant_count, 1, k) - 1]
+        found[f"mrr@{k}"] = first[:, :k] @ (1 / place[:k])
+    return {name: np.where(relevant_count > 0, values, np.nan) for name, values in found.items()}
 
 
 def exposure_counts(ranked: NDArray[np.int32], num_items: int) -> NDArray[np.int64]:

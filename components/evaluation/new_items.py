@@ -10,8 +10,7 @@ import numpy as np
 
 from components.config import PipelineConfig
 from components.evaluation import metrics
-from components.evaluation.baselines import recommend_random
-from components.evaluation.funnel import MIN_SLICE_QUERIES, SEED, Training, shown_means
+from components.evaluation.funnel import CHANCE, MIN_SLICE_QUERIES, SEED, Training, shown_means
 from components.evaluation.queries import Queries
 from components.funnel.offline import OfflineFunnel
 
@@ -38,12 +37,14 @@ def judge_new_items(funnel: OfflineFunnel, queries: Queries, training: Training,
     made = funnel.among(new).recommend([queries.examples[place] for place in asked], seen, max(ks))
     place = np.full(len(training.counts), -1, np.int32)
     place[new] = np.arange(len(new), dtype=np.int32)
-    drawn = recommend_random(len(new), np.where(seen >= 0, place[seen], -1), max(ks), SEED)
-    lists = {"funnel": made.ranked, "recall_only": made.recalled, "random": np.where(drawn >= 0, new[drawn], -1)}
+    seen_new = np.where(seen >= 0, place[seen], -1)
+    per_query = {
+        "funnel": metrics.ranking_metrics(made.ranked, queries.wanted[asked], ks),
+        "recall_only": metrics.ranking_metrics(made.recalled, queries.wanted[asked], ks),
+        CHANCE: metrics.chance_metrics(place[queries.wanted[asked]], seen_new, len(new), ks),
+    }
     return {
         "query_count": len(asked),
         "item_count": len(new),
-        "metrics": {
-            name: shown_means(metrics.ranking_metrics(ranked, queries.wanted[asked], ks), ks) for name, ranked in lists.items()
-        },
+        "metrics": {name: shown_means(values, ks) for name, values in per_query.items()},
     }

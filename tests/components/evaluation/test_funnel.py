@@ -50,13 +50,14 @@ def test_several_items_wanted_at_once_are_in_no_slice_of_items() -> None:
 
 
 def test_chance_is_a_baseline() -> None:
-    """Of 20 of 30 items at random, in any order, the wanted one is among them in 2 of 3, with a standard deviation of 0.015."""
-    queries = wanting(*[[0]] * 1_000)
+    """Of 20 of 30 items at random, in any order, the wanted one is among them in 2 of 3, in a group of any size."""
+    queries = wanting(*[[0]] * MIN_SLICE_QUERIES, *[[3]] * MIN_SLICE_QUERIES)
     none = Neighbours(np.zeros(ITEMS + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
     lists = baseline_lists(queries, TRAINING, none, history=5, k=20)
     assert list(lists) == ["item_to_item", "popularity", "random"]
-    metrics = judge_systems(lists, queries, TRAINING, CONFIG)["metrics"]["random"]
-    assert metrics["recall@20"] == pytest.approx(2 / 3, abs=0.06)
+    judged = judge_systems(lists, queries, TRAINING, CONFIG)
+    assert judged["metrics"]["random"]["recall@20"] == pytest.approx(2 / 3)
+    assert judged["slices"]["item_interactions=0"]["metrics"]["random"]["recall@20"] == pytest.approx(2 / 3)
 
 
 def test_no_release_is_held_by_how_well_it_finds_new_items() -> None:

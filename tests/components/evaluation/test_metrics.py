@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -76,6 +77,34 @@ def test_every_metric_at_every_k_agrees_with_sets() -> None:
             assert found[f"recall@{k}"][query] == pytest.approx(recall, nan_ok=True)
             precision = len(hits) / k if wanted else math.nan
             assert found[f"precision@{k}"][query] == pytest.approx(precision, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("relevant", "seen"),
+    [
+        ([2], []),
+        ([2, 4, 4], [0, 0]),  # what is listed twice counts once
+        ([2, 4, 9], [1]),  # 9 is outside the catalogue
+        ([2, 4], [4]),
+        ([3], [3]),
+        ([0, 1, 2, 3, 4, 5], []),
+        ([5], [0, 1, 2, 3]),  # two are left, for lists of four
+        ([5], [0, 1, 2, 3, 4, 5]),
+        ([], [1]),
+    ],
+)
+def test_chance_is_the_mean_over_all_orders_of_what_is_unseen(relevant: list[int], seen: list[int]) -> None:
+    ks, num_items = (1, 3, 4), 6
+    orders = list(itertools.permutations(sorted({*range(num_items)} - {*seen})))
+    lists = np.array([[*order, *[-1] * num_items][: max(ks)] for order in orders], np.int32)
+    wanted = np.array([[*relevant, -1]], np.int32)
+    judged = metrics.ranking_metrics(lists, np.repeat(wanted, len(lists), axis=0), ks)
+    # Beside a query of another kind, which must not disturb it.
+    both = [np.pad(row, ((0, 1), (0, 7)), constant_values=-1) for row in (wanted, np.array([seen], np.int32).reshape(1, -1))]
+    chance = metrics.chance_metrics(both[0], both[1], num_items, ks)
+    assert chance.keys() == judged.keys()
+    for name, values in judged.items():
+        assert_allclose(chance[name], [values.mean(), np.nan], err_msg=name)
 
 
 def test_no_queries_give_no_values() -> None:
