@@ -116,7 +116,7 @@ class RetrievalConfig(TrainingConfig):
     )
     loss_calibration: float = Field(default=0.75, ge=0, le=1, description="of gbce: 0 is plain binary cross-entropy")
     loss_top_k: int = Field(default=10, ge=1, description="of off_policy: the length of the list that is to hold the item")
-    loss_weight_cap: float = Field(default=10.0, gt=0, description="of off_policy: the greatest importance weight")
+    loss_weight_cap: float = Field(default=1.0, gt=0, description="of off_policy: the greatest importance weight")
     embedding_dim: int = Field(default=64, ge=2, le=1024)
     hidden: tuple[PositiveInt, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
     blocks: int = Field(default=2, ge=1, le=24, description="of self-attention, or layers of GRU")
