@@ -193,7 +193,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         "and not had: the mean true probability that who looks at one clicks on it; whether the one clicked on is among them",
         metrics=(TRUE_CLICKS, "recall@10", "ndcg@10"),
         config=CONFIGS / "synthetic-1m.yaml",
-        losses=("in_batch", "full", "off_policy"),
+        losses=("in_batch", "full", "ips", "off_policy"),
         simulated=True,
     ),
 }

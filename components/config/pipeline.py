@@ -1,8 +1,17 @@
 """How the pipeline works on a data set: samples, validation, models, gates. Every key has a default."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from components.config.dataset import DatasetConfig, EventType, Name, SplitConfig
 from components.config.item_to_item import CosineSettings, ItemToItemSettings
@@ -91,11 +100,13 @@ READ_WITH = {
     "loss_calibration": ("loss", ("gbce",)),
     "loss_top_k": ("loss", ("off_policy",)),
     "loss_weight_cap": ("loss", ("off_policy",)),
+    "loss_ips_cap": ("loss", ("ips",)),
     "blocks": ("query_tower", ("self_attention", "gru")),
     "heads": ("query_tower", ("self_attention",)),
 }
 
 
+FROM_PROPENSITIES = ("off_policy", "ips")
 FULL_UP_TO = 10_000  # items: full scores each of them for each sample
 
 
@@ -104,10 +115,10 @@ class RetrievalConfig(TrainingConfig):
         default="pooled",
         description="pooled: attention over the history as a set; self_attention, gru: over it as a sequence (SASRec, GRU4Rec)",
     )
-    loss: Literal["in_batch", "mixed", "full", "sampled", "gbce", "off_policy"] | None = Field(
+    loss: Literal["in_batch", "mixed", "full", "sampled", "gbce", "off_policy", "ips"] | None = Field(
         default=None,
         description="what the next item is told from: the batch, the batch and some drawn, all, some drawn; gbce: from each of "
-        "some drawn on its own; off_policy: as full, for what the list was shown with; default: full, but "
+        "some drawn on its own; off_policy, ips: as full, corrected for what was shown; default: full, but "
         f"in_batch for pooled where there are more than {FULL_UP_TO:,} items",
     )
     loss_negatives: int = Field(default=1_000, ge=1, description="drawn for each batch, where loss is mixed, sampled or gbce")
@@ -116,7 +127,12 @@ class RetrievalConfig(TrainingConfig):
     )
     loss_calibration: float = Field(default=0.75, ge=0, le=1, description="of gbce: 0 is plain binary cross-entropy")
     loss_top_k: int = Field(default=10, ge=1, description="of off_policy: the length of the list that is to hold the item")
-    loss_weight_cap: float = Field(default=1.0, gt=0, description="of off_policy: the greatest importance weight")
+    loss_weight_cap: float = Field(default=10.0, gt=0, description="of off_policy: the greatest importance weight")
+    loss_ips_cap: float = Field(
+        default=0.1,
+        gt=0,
+        description="of ips: the greatest weight; 1 is that of an item which was shown as often as if all were drawn alike",
+    )
     embedding_dim: int = Field(default=64, ge=2, le=1024)
     hidden: tuple[PositiveInt, ...] = Field(default=(128,), description="of the pooled tower, and of the item tower's features")
     blocks: int = Field(default=2, ge=1, le=24, description="of self-attention, or layers of GRU")
@@ -136,16 +152,26 @@ class RetrievalConfig(TrainingConfig):
     @model_validator(mode="after")
     def _tower_and_loss_agree(self) -> Self:
         if self.query_tower != "pooled":
-            if self.loss in ("in_batch", "mixed", "off_policy"):
-                reason = "no propensities" if self.loss == "off_policy" else "too many items"
+            if self.loss in ("in_batch", "mixed", *FROM_PROPENSITIES):
+                reason = "no propensities" if self.loss in FROM_PROPENSITIES else "too many items"
                 raise ValueError(f"loss: found {self.loss}, wanted full, sampled or gbce: a batch of sequences holds {reason}")
             if self.query_tower == "self_attention" and self.embedding_dim % self.heads:
                 raise ValueError(f"heads: found {self.heads}, wanted a divisor of embedding_dim {self.embedding_dim}")
-        chosen = {"loss": self.loss or "left to default", "query_tower": self.query_tower}
-        for key, (choice, readers) in READ_WITH.items():
-            if getattr(self, key) != type(self).model_fields[key].default and chosen[choice] not in readers:
-                raise ValueError(f"{key}: found it with {choice} {chosen[choice]}, wanted {' or '.join(readers)}")
+        for key in self._unread():
+            if getattr(self, key) != type(self).model_fields[key].default:
+                choice, readers = READ_WITH[key]
+                found = getattr(self, choice) or "left to default"
+                raise ValueError(f"{key}: found it with {choice} {found}, wanted {' or '.join(readers)}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _what_is_read(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the defaults that nothing reads: a release must not be refused for one of them by a version with another."""
+        unread = self._unread()
+        return {key: value for key, value in dump(self).items() if key not in unread}
+
+    def _unread(self) -> list[str]:
+        return [key for key, (choice, readers) in READ_WITH.items() if getattr(self, choice) not in readers]
 
 
 class IndexConfig(Settings):
@@ -238,10 +264,12 @@ class PipelineConfig(Settings):
             raise ValueError(f"samples.positive: found {self.samples.positive!r}, wanted one of dataset.tasks: {sorted(tasks)}")
         if task.kind != "binary":
             raise ValueError(f"samples.positive: task {self.positive_task!r} is {task.kind}, wanted a binary one")
-        if self.retrieval.loss == "off_policy" and (
+        if self.retrieval.loss in FROM_PROPENSITIES and (
             self.samples.impressions is None or self.dataset.events.columns.propensity is None
         ):
-            raise ValueError("retrieval.loss: off_policy needs samples.impressions and dataset.events.columns.propensity")
+            raise ValueError(
+                f"retrieval.loss: {self.retrieval.loss} needs samples.impressions and dataset.events.columns.propensity"
+            )
         for key, meaning in (("weight", "nothing would be learnt"), ("score_weight", "no list would have an order")):
             if not any(getattr(each, key) for each in tasks.values()):
                 raise ValueError(f"dataset.tasks: found {key} 0 in all of {sorted(tasks)}, wanted one above 0: {meaning}")

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from components.config import RetrievalConfig
 from components.models.binary import GeneralizedBinary
-from components.models.off_policy import OffPolicySoftmax
+from components.models.off_policy import InversePropensitySoftmax, OffPolicySoftmax
 from components.models.pairs import Pairs
 from components.models.softmax import FullSoftmax, InBatchSoftmax, MixedSoftmax, SampledSoftmax
 from components.models.towers import ItemTower
@@ -19,4 +19,5 @@ LOSSES: Mapping[str, Callable[[ItemTower, tf.Tensor, RetrievalConfig], Loss]] = 
     "sampled": SampledSoftmax,
     "gbce": GeneralizedBinary,
     "off_policy": OffPolicySoftmax,
+    "ips": InversePropensitySoftmax,
 }

@@ -1,12 +1,14 @@
-"""Recall as a policy, learnt from what another policy has shown."""
+"""Recall learnt from clicks on what another policy has shown, corrected by the propensities that were logged."""
 
 import tensorflow as tf
 
 from components.config import RetrievalConfig
 from components.models.pairs import Pairs
 from components.models.replicas import total
-from components.models.softmax import check_catalogue, scores_at_once, sum_of_losses
+from components.models.softmax import FullSoftmax, check_catalogue, scores_at_once, sum_of_losses
 from components.models.towers import ItemTower
+
+LEAST_PROPENSITY = 1e-6
 
 
 class OffPolicySoftmax:
@@ -24,13 +26,35 @@ class OffPolicySoftmax:
         self._items, self._top_k, self._cap = items, settings.loss_top_k, settings.loss_weight_cap
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
-        propensity = tf.convert_to_tensor(pairs.propensity)  # the config refuses this loss where there is none
+        propensity = _propensity(pairs)
 
         def weigh(probability: tf.Tensor, reward: tf.Tensor, part: slice) -> tf.Tensor:
-            ratio = tf.minimum(probability / tf.maximum(propensity[part], 1e-6), self._cap)
+            ratio = tf.minimum(probability / propensity[part], self._cap)
             return reward * ratio * self._top_k * (1 - probability) ** (self._top_k - 1)
 
         items = self._items
         vectors = items(tf.range(items.count), training=True)
         summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items), weigh)
         return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+
+
+class InversePropensitySoftmax(FullSoftmax):
+    """The full softmax, with each click weighed by how seldom its item was shown.
+
+    The weight of a pair, and so its share of their sum, is R_i min(1 / (n β(i)), c), with R and β as above and n trained items.
+    (Propensity-scored empirical risk minimisation of Schnabel et al. 2016, Recommendations as Treatments, self-normalised, and
+    with the weights capped: what was hardly ever shown would else count for most of what is learnt.)
+    """
+
+    def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
+        super().__init__(items, frequency, settings)
+        self._count, self._cap = items.trained_count, settings.loss_ips_cap
+
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        weight = tf.minimum(1 / (self._count * _propensity(pairs)), self._cap)
+        return super().__call__(pairs._replace(weight=pairs.weight * weight))
+
+
+def _propensity(pairs: Pairs) -> tf.Tensor:
+    """float32 [m]; the config refuses these losses where there is none."""
+    return tf.maximum(tf.convert_to_tensor(pairs.propensity), LEAST_PROPENSITY)

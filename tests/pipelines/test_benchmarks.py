@@ -154,7 +154,7 @@ def test_each_loss_is_run_with_all_else_as_it_is() -> None:
     config = load_config(CONFIGS / "synthetic-1m.yaml")
     configs = dict(of_variants("lists-synthetic", config))
     assert {name: each.retrieval.loss for name, each in configs.items()} == {name: name for name in configs}
-    assert [*configs] == ["in_batch", "full", "off_policy"]
+    assert [*configs] == ["in_batch", "full", "ips", "off_policy"]
     for each in configs.values():
         assert each.model_copy(update={"retrieval": config.retrieval}) == config
 

@@ -78,6 +78,16 @@ def test_json_round_trip() -> None:
     assert config.dataset.item_features["a"].kind is FeatureKind.MULTI_VALUED
 
 
+def test_a_release_does_not_hold_defaults_that_nothing_reads() -> None:
+    """A version with other defaults would find them set, and refuse them."""
+    unread = {"loss_negatives", "loss_hardest", "loss_calibration", "loss_top_k", "loss_weight_cap", "loss_ips_cap"}
+    full, sampled = (RetrievalConfig(loss=loss).model_dump() for loss in ("full", "sampled"))
+    assert not full.keys() & {*unread, "blocks", "heads"}
+    assert sampled.keys() & unread == {"loss_negatives", "loss_hardest"}
+    assert RetrievalConfig.model_validate(full) == RetrievalConfig(loss="full")
+    assert {"blocks", "heads"} <= RetrievalConfig(query_tower="self_attention").model_dump().keys()
+
+
 def test_a_model_is_named_with_or_without_settings() -> None:
     short = parsed(changed("ranking", {"model": "din", "heads": "mmoe"})).ranking
     assert short == parsed(changed("ranking", {"model": {"name": "din"}, "heads": {"name": "mmoe"}})).ranking
@@ -179,6 +189,7 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("retrieval", {"query_tower": "gru", "loss": "mixed"},
          "@: loss: found mixed, wanted full, sampled or gbce: a batch of sequences holds too many items"),
         ("retrieval", {"query_tower": "self_attention", "loss": "off_policy"}, "a batch of sequences holds no propensities"),
+        ("retrieval", {"query_tower": "gru", "loss": "ips"}, "a batch of sequences holds no propensities"),
         ("retrieval", {"query_tower": "self_attention", "heads": 3}, "@: heads: found 3, wanted a divisor of embedding_dim 64"),
         ("retrieval", {"loss_hardest": 5}, "@: loss_hardest: found it with loss left to default, wanted mixed or"),
         ("retrieval", {"loss": "full", "loss_negatives": 50}, "@: loss_negatives: found it with loss full, wanted mixed or"),
@@ -191,6 +202,7 @@ def test_no_yaml_mapping(text: str, wanted: str) -> None:
         ("item_to_item", {"kind": "ease", "l2": 0}, "@.ease.l2: found 0, input should be greater than 0"),
         # names that refer to each other
         ("retrieval.loss", "off_policy", "@: off_policy needs samples.impressions and dataset.events.columns.propensity"),
+        ("retrieval.loss", "ips", "@: ips needs samples.impressions and dataset.events.columns.propensity"),
         ("dataset.tasks", {"click": {}, "buy": {"after": "clik"}},
          "dataset: tasks.buy.after: found 'clik', wanted another task: ['click']"),
         ("dataset.tasks", {"click": {"after": "buy"}, "buy": {"after": "click"}},
