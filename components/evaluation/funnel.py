@@ -82,9 +82,12 @@ def judge_systems(lists: Mapping[str, NDArray[np.int32]], queries: Queries, trai
     """Metrics, intervals, differences and slices of each system; the first is the one on trial."""
     ks = config.evaluation.k
     counts = training.counts
-    per_query = {name: metrics.ranking_metrics(ranked, queries.wanted, ks) for name, ranked in lists.items()}
-    if CHANCE in lists:  # of a few moments one draw says little
-        per_query[CHANCE] = metrics.chance_metrics(queries.wanted, queries.seen, len(counts), ks)
+    per_query = {
+        name: metrics.chance_metrics(queries.wanted, queries.seen, len(counts), ks)  # of a few moments one draw says little
+        if name == CHANCE
+        else metrics.ranking_metrics(ranked, queries.wanted, ks)
+        for name, ranked in lists.items()
+    }
     trial = next(iter(lists))
     of_item = _by_item(queries.wanted, counts)
     edges = {"history": HISTORY_EDGES, ITEM_INTERACTIONS: ITEM_EDGES}

@@ -26,20 +26,21 @@ class Judged:
     """Lists held against what was relevant.
 
     Attributes:
-      hits: bool [num_queries, list_length]; each relevant item is hit once at most, at its first place.
+      hits: bool [num_queries, list_length]; each relevant item is hit once at most, at its first place. Or float64, the
+        probability of that: recall, precision and NDCG are then what is expected of them, the others are not.
       relevant_count: int64 [num_queries]; distinct relevant items.
     """
 
-    hits: NDArray[np.bool_]
+    hits: NDArray[np.bool_] | Floats
     relevant_count: NDArray[np.int64]
 
-    def top(self, k: int) -> NDArray[np.bool_]:
+    def top(self, k: int) -> NDArray[np.bool_] | Floats:
         if not 1 <= k <= self.hits.shape[1]:
             raise ValueError(f"got k={k} for lists of {self.hits.shape[1]} places; wanted k from 1 to that length")
         return self.hits[:, :k]
 
-    def found_count(self, k: int) -> NDArray[np.int64]:
-        return self.top(k).sum(axis=1, dtype=np.int64)
+    def found_count(self, k: int) -> Floats:
+        return self.top(k).sum(axis=1, dtype=np.float64)
 
     def if_any_relevant(self, values: Floats) -> Floats:
         return np.where(self.relevant_count > 0, values, np.nan)
@@ -120,33 +121,27 @@ def chance_metrics(
 ) -> dict[str, Floats]:
     """What ``ranking_metrics`` come to on average over all orders of the items that a query has not seen.
 
-    With m of the n unseen items relevant, each place holds one of them with probability m / n, and place r the first of them
-    with probability m / (n - r + 1) · prod_{j < r} (n - m - j + 1) / (n - j + 1), places from 1.
+    With m of the n unseen items relevant, each place holds one of them with probability m / n, and the first r places hold
+    any of them with probability 1 - prod_{j <= r} (1 - m / (n - j + 1)).
 
     Args:
       relevant: as everywhere here; seen: int32 [num_queries, max_seen], padded with -1.
     """
     seen, relevant = _distinct(seen), _distinct(relevant)
-    relevant_count = (relevant >= 0).sum(axis=1)
     findable = (relevant >= 0) & (relevant < num_items)
     for column in range(relevant.shape[1]):
         findable[:, column] &= (relevant[:, column, None] != seen).all(axis=1)
     n, m = num_items - (seen >= 0).sum(axis=1, keepdims=True), findable.sum(axis=1, keepdims=True)
     place = np.arange(1, max(ks) + 1)
-    one = np.where(place <= n, m / np.maximum(n, 1), 0.0)
-    passed = np.maximum(n - m - place + 1, 0) / np.maximum(n - place + 1, 1)
-    not_before = np.hstack([np.ones((len(n), 1)), np.cumprod(passed, axis=1)[:, :-1]])
-    first = np.where(place <= n, not_before * m / np.maximum(n - place + 1, 1), 0.0)
-    discount = 1 / np.log2(place + 1)
-    ideal = np.cumsum(discount)
+    judged = Judged(np.where(place <= n, m / np.maximum(n, 1), 0.0), (relevant >= 0).sum(axis=1))
+    any_by = 1 - np.cumprod(np.maximum(1 - m / np.maximum(n - place + 1, 1), 0), axis=1)
+    first_at = np.diff(any_by, prepend=0)
     found: dict[str, Floats] = {}
     for k in ks:
-        found[f"recall@{k}"] = one[:, :k].sum(axis=1) / np.maximum(relevant_count, 1)
-        found[f"precision@{k}"] = one[:, :k].sum(axis=1) / k
-        found[f"hit_rate@{k}"] = first[:, :k].sum(axis=1)
-        found[f"ndcg@{k}"] = one[:, :k] @ discount[:k] / ideal[np.clip(relevant_count, 1, k) - 1]
-        found[f"mrr@{k}"] = first[:, :k] @ (1 / place[:k])
-    return {name: np.where(relevant_count > 0, values, np.nan) for name, values in found.items()}
+        found |= {f"{metric.__name__}@{k}": metric(judged, k) for metric in (recall, precision, ndcg)}
+        found[f"hit_rate@{k}"] = judged.if_any_relevant(any_by[:, k - 1])
+        found[f"mrr@{k}"] = judged.if_any_relevant(first_at[:, :k] @ (1 / place[:k]))
+    return found
 
 
 def exposure_counts(ranked: NDArray[np.int32], num_items: int) -> NDArray[np.int64]:

@@ -37,11 +37,10 @@ def judge_new_items(funnel: OfflineFunnel, queries: Queries, training: Training,
     made = funnel.among(new).recommend([queries.examples[place] for place in asked], seen, max(ks))
     place = np.full(len(training.counts), -1, np.int32)
     place[new] = np.arange(len(new), dtype=np.int32)
-    seen_new = np.where(seen >= 0, place[seen], -1)
     per_query = {
         "funnel": metrics.ranking_metrics(made.ranked, queries.wanted[asked], ks),
         "recall_only": metrics.ranking_metrics(made.recalled, queries.wanted[asked], ks),
-        CHANCE: metrics.chance_metrics(place[queries.wanted[asked]], seen_new, len(new), ks),
+        CHANCE: metrics.chance_metrics(place[queries.wanted[asked]], np.where(seen >= 0, place[seen], -1), len(new), ks),
     }
     return {
         "query_count": len(asked),

@@ -4,14 +4,13 @@ import tensorflow as tf
 
 from components.config import RetrievalConfig
 from components.models.pairs import Pairs
-from components.models.replicas import total
-from components.models.softmax import FullSoftmax, check_catalogue, scores_at_once, sum_of_losses
+from components.models.softmax import FullSoftmax
 from components.models.towers import ItemTower
 
 LEAST_PROPENSITY = 1e-6
 
 
-class OffPolicySoftmax:
+class OffPolicySoftmax(FullSoftmax):
     """REINFORCE, corrected for the policy that has shown the items, and for lists of K.
 
     −Σ_i R_i ρ_i λ_i log π(i) / Σ_i R_i, with π the softmax over all trained items but those excluded for the user, the reward R
@@ -22,8 +21,8 @@ class OffPolicySoftmax:
     """
 
     def __init__(self, items: ItemTower, frequency: tf.Tensor, settings: RetrievalConfig) -> None:
-        check_catalogue(items.count, settings.batch_size)
-        self._items, self._top_k, self._cap = items, settings.loss_top_k, settings.loss_weight_cap
+        super().__init__(items, frequency, settings)
+        self._top_k, self._cap = settings.loss_top_k, settings.loss_weight_cap
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
         propensity = _propensity(pairs)
@@ -32,10 +31,7 @@ class OffPolicySoftmax:
             ratio = tf.minimum(probability / propensity[part], self._cap)
             return reward * ratio * self._top_k * (1 - probability) ** (self._top_k - 1)
 
-        items = self._items
-        vectors = items(tf.range(items.count), training=True)
-        summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items), weigh)
-        return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
+        return self.weighed(pairs, weigh)
 
 
 class InversePropensitySoftmax(FullSoftmax):
@@ -52,7 +48,7 @@ class InversePropensitySoftmax(FullSoftmax):
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
         weight = tf.minimum(1 / (self._count * _propensity(pairs)), self._cap)
-        return super().__call__(pairs._replace(weight=pairs.weight * weight))
+        return self.weighed(pairs._replace(weight=pairs.weight * weight))
 
 
 def _propensity(pairs: Pairs) -> tf.Tensor:

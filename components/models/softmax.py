@@ -88,9 +88,13 @@ class FullSoftmax:
         self._items = items
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
+        return self.weighed(pairs)
+
+    def weighed(self, pairs: Pairs, weigh: Weigh | None = None) -> tf.Tensor:
+        """The loss with what ``weigh`` gives in the place of each w above the line."""
         items = self._items
         vectors = items(tf.range(items.count), training=True)
-        summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items))
+        summed = sum_of_losses(pairs, vectors, items.trained, scores_at_once(items), weigh)
         return summed / tf.maximum(total(tf.reduce_sum(pairs.weight)), 1.0)
 
 

@@ -55,7 +55,7 @@ def test_reinforce_and_its_gradient_by_hand(items: ItemTower, pairs: Pairs) -> N
 
 
 def test_inverse_propensities_by_hand(items: ItemTower, pairs: Pairs) -> None:
-    """Of 1 / (5 · 0.9), 1 / (5 · 0.05) and 1 / (5 · 1) the second is cut to 2; the weights sum to their own mean."""
+    """Of 1 / (5 · 0.9), 1 / (5 · 0.05) and 1 / (5 · 1) the second is cut to 2; the loss is the weighted mean."""
     chosen = policy_of(items, pairs)[np.arange(3), ROWS]
     weight = REWARD * np.array([1 / 4.5, CAP, 1 / 5])
     loss = InversePropensitySoftmax(items, tf.zeros(6), RetrievalConfig(loss="ips", loss_ips_cap=CAP))
